@@ -1,0 +1,1 @@
+"""Speech recognisers behind one protocol: one file each, chosen by the configuration."""

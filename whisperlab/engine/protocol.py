@@ -1,0 +1,72 @@
+"""What every engine is: settings that load nothing, and the loaded thing that transcribes.
+
+Owns the protocols alone; it imports none of the engines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
+
+from whisperlab.audio import Waveform
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.transcript import Segment, Transcript
+
+
+class Watch(Protocol):
+    """How streaming, progress and cancelling reach the decode loop; ``index`` is the batch row."""
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        """Receives a segment as soon as it is known; ``final`` says that it will not change."""
+        ...
+
+    def cancelled(self, index: int) -> bool:
+        """True when row ``index`` should stop; asked at every decode step."""
+        ...
+
+
+class SilentWatch:
+    """The watch of someone who neither listens nor cancels."""
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        """Does nothing."""
+
+    def cancelled(self, index: int) -> bool:
+        """Returns False."""
+        return False
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """A loaded recogniser. One owner at a time: engines are not thread-safe."""
+
+    sample_rate: int
+    """Hz that ``transcribe`` expects."""
+
+    def transcribe(
+        self, batch: Sequence[Waveform], options: DecodeOptions, watch: Watch
+    ) -> list[Transcript]:
+        """Returns one transcript a waveform, in order, times relative to each waveform's first sample.
+
+        Any length is taken. A cancelled row comes back with ``Finish.CANCELLED``; the others are
+        not touched by it.
+
+        Raises:
+            UnsupportedOptionError: an option cannot be honoured.
+            OutOfMemoryError: a smaller batch may pass.
+            InferenceError: the batch failed otherwise.
+        """
+        ...
+
+
+@runtime_checkable
+class EngineSettings(Protocol):
+    """Cheap, frozen settings built from one yaml; building them loads nothing."""
+
+    def load(self) -> Engine:
+        """Returns the engine with its weights in memory; raises ``ModelError`` when it cannot."""
+        ...
+
+    def check(self, options: DecodeOptions) -> None:
+        """Raises ``UnsupportedOptionError`` for an option this engine cannot honour; loads nothing."""
+        ...

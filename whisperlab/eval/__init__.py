@@ -1,0 +1,1 @@
+"""The command `python -m whisperlab.eval`: measure one configuration, or sweep several."""

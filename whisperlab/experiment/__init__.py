@@ -1,0 +1,1 @@
+"""Running a Transcriber over a dataset: crash-safe ledger, runner, scores, provenance."""

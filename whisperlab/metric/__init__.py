@@ -1,0 +1,1 @@
+"""Error counts, rates and their uncertainty, from pairs of texts."""

@@ -1,0 +1,1 @@
+"""Text normalisation and versioned scoring profiles, applied only when scoring."""

@@ -1,0 +1,1 @@
+"""Preprocessing variants: one file each, composed in list order by the configuration."""

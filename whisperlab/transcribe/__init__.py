@@ -1,0 +1,1 @@
+"""The command `python -m whisperlab.transcribe`: files in, transcripts out."""

@@ -1,0 +1,91 @@
+"""What was said and when: Word, Segment, Transcript.
+
+Owns the result types of every engine and their shift in time. It does not know audio, engines or
+files. All times are seconds; after the Transcriber they are seconds of the source.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+
+class Finish(StrEnum):
+    """How decoding ended."""
+
+    COMPLETE = "complete"
+    TRUNCATED = "truncated"
+    """The token cap was reached before the model ended its text."""
+    CANCELLED = "cancelled"
+    """The watch asked to stop; text and segments are what was there by then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word with its times in seconds; ``probability`` in [0, 1] where the engine knows it."""
+
+    start: float
+    end: float
+    text: str
+    probability: float | None = None
+
+    def shifted(self, seconds: float) -> Word:
+        """Returns the word ``seconds`` later."""
+        return replace(self, start=self.start + seconds, end=self.end + seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of speech: times in seconds, text as decoded (a leading space is kept).
+
+    ``tokens`` are the model's ids, timestamp tokens included. ``avg_logprob`` (natural log, per
+    token), ``no_speech_prob``, ``compression_ratio`` (text bytes / zlib bytes) and ``temperature``
+    are openai/whisper's; ``None`` means that the engine does not know.
+    """
+
+    start: float
+    end: float
+    text: str
+    tokens: tuple[int, ...] = ()
+    avg_logprob: float | None = None
+    no_speech_prob: float | None = None
+    compression_ratio: float | None = None
+    temperature: float | None = None
+    words: tuple[Word, ...] = ()
+
+    def shifted(self, seconds: float) -> Segment:
+        """Returns the segment and its words ``seconds`` later."""
+        return replace(
+            self,
+            start=self.start + seconds,
+            end=self.end + seconds,
+            words=tuple(word.shifted(seconds) for word in self.words),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One utterance's text, its segments in order, and how it came about.
+
+    ``text`` is raw: what the engine said, stripped at both ends, never normalised. ``language`` is
+    an ISO 639-1 code or ``None``. ``stages`` holds this utterance's share of the engine's seconds by
+    stage (``features``, ``encode``, ``decode_tokens``, ``detokenise``): a batch's time divided by
+    its utterances.
+
+    >>> said = Transcript("one two", segments=(Segment(0.0, 1.0, " one"), Segment(1.0, 2.0, " two")))
+    >>> [segment.start for segment in said.shifted(3.5).segments]
+    [3.5, 4.5]
+    """
+
+    text: str
+    language: str | None = None
+    segments: tuple[Segment, ...] = ()
+    finish: Finish = Finish.COMPLETE
+    stages: Mapping[str, float] = field(default_factory=dict)
+
+    def shifted(self, seconds: float) -> Transcript:
+        """Returns the transcript with every time ``seconds`` later."""
+        return replace(
+            self, segments=tuple(segment.shifted(seconds) for segment in self.segments)
+        )
