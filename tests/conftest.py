@@ -1,0 +1,23 @@
+"""Fixtures that every room's tests share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keeps every test off the network and off the user's caches."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def test_data() -> Path:
+    """The folder of real recordings and hostile audio; skips with the reason where it is absent."""
+    named = os.environ.get("WHISPERLAB_TEST_DATA")
+    folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir():
+        pytest.skip(f"test recordings not found at {folder}; set WHISPERLAB_TEST_DATA")
+    return folder

@@ -1,0 +1,134 @@
+"""What a finished run says: RunCard, Scores and the outcomes, as types and as the run folder's JSON.
+
+Owns the schema of ``run.json`` and ``scores.json``. It does not know how they are computed or shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from whisperlab.utterance import Outcome
+
+SCHEMA = 1
+"""Number of the run folder's schema; it changes when a key of INTERFACES changes meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many utterances ended in each state."""
+
+    total: int
+    ok: int
+    empty: int
+    failed: int
+    truncated: int
+    timed_out: int
+
+    @property
+    def scored(self) -> int:
+        """Utterances whose text counts in the scores."""
+        return self.ok + self.empty + self.truncated
+
+    @property
+    def coverage(self) -> float | None:
+        """Scored utterances / all utterances; ``None`` for an empty dataset."""
+        return self.scored / self.total if self.total else None
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """An error rate with its 95 % bootstrap interval and the counts it was made of.
+
+    Rates are fractions; ``None`` where there is no reference unit. The unit of the counts is the
+    metric's (words for WER, characters for CER); the keys are named for words in both, as
+    INTERFACES fixes them. ``value_failed_as_deleted`` counts every unit of a failed or timed-out
+    utterance as deleted.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    substitutions: int
+    insertions: int
+    deletions: int
+    reference_words: int
+    hypothesis_words: int
+    value_failed_as_deleted: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Seconds of one utterance at a time, after warm-up, on a seeded sample."""
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    utterances: int
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """Throughput of the main pass and latency of the timed sample.
+
+    ``rtfx`` is audio seconds / wall seconds of the whole main pass at ``batch_size`` (reading and
+    decoding files included, loading the model excluded); ``None`` when any row came from an earlier
+    attempt. ``stages`` sums seconds by stage over the utterances of the run.
+    """
+
+    rtfx: float | None
+    batch_size: int
+    latency_seconds: Latency
+    load_seconds: float | None
+    stages: Mapping[str, float]
+    resumed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """The content of ``scores.json``."""
+
+    utterances: Tally
+    scores: Mapping[str, Rate]
+    profile: Mapping[str, str]
+    """``name`` and ``hash`` of the scoring profile."""
+    speed: Speed
+    memory: Mapping[str, int | None]
+    """Bytes by name: ``process_peak_rss``, ``device_allocated_peak``."""
+    fingerprint: str
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class RunCard:
+    """The content of ``run.json``: everything needed to trace a number or to run it again."""
+
+    fingerprint: str
+    configuration_hash: str
+    config: Mapping[str, Any]
+    """The resolved configuration, as JSON values, secrets masked."""
+    dataset: Mapping[str, Any]
+    """The dataset's identity."""
+    seed: int
+    command: str
+    git: Mapping[str, Any]
+    """``commit`` (or null) and ``dirty``."""
+    versions: Mapping[str, str]
+    model: Mapping[str, Any]
+    """``name``, ``source``, ``revision``, ``licence``."""
+    hardware: Mapping[str, Any]
+    attempts: Sequence[Mapping[str, Any]] = ()
+    """Each ``{"started", "ended", "end_reason"}``, ISO 8601 UTC; the last is open while it runs."""
+    schema: int = SCHEMA
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult:
+    """A run folder, read."""
+
+    folder: Path
+    card: RunCard
+    scores: Scores
+    outcomes: Sequence[Outcome] = field(default_factory=tuple)
