@@ -86,6 +86,4 @@ class Transcript:
 
     def shifted(self, seconds: float) -> Transcript:
         """Returns the transcript with every time ``seconds`` later."""
-        return replace(
-            self, segments=tuple(segment.shifted(seconds) for segment in self.segments)
-        )
+        return replace(self, segments=tuple(segment.shifted(seconds) for segment in self.segments))

@@ -1,0 +1,32 @@
+# Every target does its own set-up in .venv; the stamp makes the second time instant.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: eval test setup check verify clean
+
+eval: $(STAMP)  ## Measure the default configuration on the embedded demo set.
+	$(BIN)/python -m whisperlab.eval
+
+test: $(STAMP)  ## The fast suite.
+	$(BIN)/python -m pytest -q
+
+setup: $(STAMP)  ## Install everything into .venv.
+
+check: $(STAMP)  ## Formatting, lint, types, import directions.
+	$(BIN)/ruff check whisperlab tests
+	$(BIN)/ruff format --check whisperlab tests
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+verify: $(STAMP)  ## The fast suite, the long campaigns on real recordings, coverage.
+	$(BIN)/python -m pytest -q -m "not gpu and not network" --cov --cov-report=term
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -e ".[dev,baseline]"
+	touch $(STAMP)
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
