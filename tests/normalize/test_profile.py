@@ -1,0 +1,139 @@
+"""Scoring profiles: order of steps, single application, hash."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.utils import instantiate
+from pydantic import ValidationError
+
+from whisperlab.metric.alignment import COST_MODEL
+from whisperlab.normalize.profile import Profile
+from whisperlab.normalize.whisper_basic import WhisperBasic
+from whisperlab.normalize.whisper_english import WhisperEnglish
+
+PROFILES = Path(__file__).parents[2] / "conf" / "profile"
+
+RAW = Profile(name="raw", version="1")
+BASIC = Profile(name="basic", version="2025-06", steps=(WhisperBasic(),))
+ENGLISH = Profile(name="whisper-english", version="2025-06", steps=(WhisperEnglish(),))
+
+
+class Suffix:
+    """A step that is certainly not idempotent: it appends its letter."""
+
+    def __init__(self, letter: str) -> None:
+        self.letter = letter
+
+    def __call__(self, text: str) -> str:
+        return text + self.letter
+
+    def identity(self) -> Mapping[str, Any]:
+        return {"rules": "suffix", "letter": self.letter}
+
+
+def test_steps_run_once_each_in_order() -> None:
+    assert Profile(name="x", version="1", steps=(Suffix("a"), Suffix("b"))).normalize("-") == "-ab"
+
+
+def test_raw_leaves_everything_and_splits_on_any_white_space() -> None:
+    text = " Don't\tpanic,\u00a0 OK? \n"
+    assert RAW.normalize(text) == text
+    assert RAW.words(text) == ("Don't", "panic,", "OK?")
+
+
+@pytest.mark.parametrize("profile", [RAW, BASIC, ENGLISH], ids=lambda profile: profile.name)
+def test_no_text_is_no_words(profile: Profile) -> None:
+    assert profile.normalize("") == ""
+    assert profile.words("") == ()
+
+
+@pytest.mark.parametrize("profile", [BASIC, ENGLISH], ids=lambda profile: profile.name)
+@pytest.mark.parametrize("text", [".", "[noise]", " ?! "])
+def test_a_text_of_punctuation_is_no_words(profile: Profile, text: str) -> None:
+    assert profile.words(text) == ()
+
+
+def test_digit_words_keep_their_number_only_under_basic() -> None:
+    assert len(BASIC.words("one two three")) == 3
+    assert len(ENGLISH.words("one two three")) == 1
+
+
+def test_hash_is_16_hex_digits_and_equal_for_equal_profiles() -> None:
+    again = Profile(name="whisper-english", version="2025-06", steps=(WhisperEnglish(),))
+    assert again.hash == ENGLISH.hash
+    assert len(ENGLISH.hash) == 16
+    int(ENGLISH.hash, 16)
+
+
+def test_hash_is_the_one_described_computed_by_hand() -> None:
+    canonical = (
+        '{"compound_rule":"none","cost_model":"unit","empty_rule":"pooled","name":"x",'
+        '"steps":[{"letter":"a","rules":"suffix"}],"version":"1"}'
+    )
+    expected = hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    assert Profile(name="x", version="1", steps=(Suffix("a"),)).hash == expected
+
+
+def test_hash_changes_with_everything_that_decides_a_score() -> None:
+    one_two = Profile(name="x", version="1", steps=(Suffix("1"), Suffix("2")))
+    others = [
+        replace(one_two, name="y"),
+        replace(one_two, version="2"),
+        replace(one_two, steps=(Suffix("2"), Suffix("1"))),
+        replace(one_two, steps=(Suffix("1"),)),
+        replace(one_two, steps=(Suffix("1"), Suffix("3"))),
+        RAW,
+        BASIC,
+        ENGLISH,
+    ]
+    assert len({profile.hash for profile in [one_two, *others]}) == len(others) + 1
+
+
+class OneWord:
+    """A lexicon of the test's own."""
+
+    def __init__(self, american: str) -> None:
+        self.table = {"colour": american}
+
+
+def test_hash_changes_with_the_lexicons_content() -> None:
+    hashes = {
+        replace(ENGLISH, steps=(WhisperEnglish(lexicon=OneWord(word)),)).hash
+        for word in ("color", "hue")
+    }
+    assert len(hashes | {ENGLISH.hash}) == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": ""},
+        {"version": 2},
+        {"steps": [str.lower]},  # no identity: it could not be hashed
+        {"cost_model": "sclite"},
+        {"lower": True},
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_refused_when_the_profile_is_built(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Profile(**{"name": "x", "version": "1", **wrong})
+
+
+def test_the_cost_model_is_the_one_that_alignments_use() -> None:
+    assert RAW.cost_model == COST_MODEL
+
+
+@pytest.mark.parametrize("expected", [RAW, BASIC, ENGLISH], ids=lambda profile: profile.name)
+def test_each_profiles_yaml_builds_it_under_its_own_name(expected: Profile) -> None:
+    settings = yaml.safe_load((PROFILES / f"{expected.name}.yaml").read_text())
+    built = instantiate(settings, _convert_="all")
+    assert built == expected
+    assert built.hash == expected.hash

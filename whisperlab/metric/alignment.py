@@ -1,0 +1,80 @@
+"""Which unit of the hypothesis answers which unit of the reference: Edit, align.
+
+Owns the alignment and its costs. It does not know how texts become words or characters.
+
+Cost model ``unit``: substitution, insertion and deletion cost 1 each (Levenshtein). The number of
+edits is the smallest possible; among alignments of equal cost the one that rapidfuzz finds decides
+how many of them are substitutions, as in jiwer. sclite's costs (4/3/3) can split the same number
+differently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rapidfuzz.distance import Levenshtein
+
+from whisperlab.metric.counts import ErrorCounts
+
+COST_MODEL = "unit"
+"""The name that a scoring profile gives to the costs used here."""
+
+Kind = Literal["equal", "substitution", "insertion", "deletion"]
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One column of an alignment; the side that an insertion or deletion lacks is ``""``."""
+
+    kind: Kind
+    reference: str
+    hypothesis: str
+
+
+def align(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[Edit, ...]:
+    """Returns the cheapest alignment, one edit for each column, in order.
+
+    The edits' reference sides are the reference, their hypothesis sides the hypothesis.
+
+    Source: Levenshtein 1966; rapidfuzz' opcodes, which jiwer uses as well.
+
+    >>> for edit in align("the cat sat".split(), "a cat sat down".split()):
+    ...     print(edit.kind, edit.reference, edit.hypothesis, sep="|")
+    substitution|the|a
+    equal|cat|cat
+    equal|sat|sat
+    insertion||down
+    """
+    edits: list[Edit] = []
+    for operation in Levenshtein.opcodes(reference, hypothesis):
+        said = reference[operation.src_start : operation.src_end]
+        heard = hypothesis[operation.dest_start : operation.dest_end]
+        if operation.tag == "delete":
+            edits += [Edit("deletion", unit, "") for unit in said]
+        elif operation.tag == "insert":
+            edits += [Edit("insertion", "", unit) for unit in heard]
+        else:
+            kind: Kind = "equal" if operation.tag == "equal" else "substitution"
+            edits += [Edit(kind, *pair) for pair in zip(said, heard, strict=True)]
+    return tuple(edits)
+
+
+def count(edits: Iterable[Edit]) -> ErrorCounts:
+    """Returns the alignment's substitutions, insertions, deletions and lengths.
+
+    >>> count(align("the cat sat".split(), "a cat sat down".split())).rate
+    0.6666666666666666
+    """
+    tally = {"equal": 0, "substitution": 0, "insertion": 0, "deletion": 0}
+    for edit in edits:
+        tally[edit.kind] += 1
+    paired = tally["equal"] + tally["substitution"]
+    return ErrorCounts(
+        substitutions=tally["substitution"],
+        insertions=tally["insertion"],
+        deletions=tally["deletion"],
+        reference_length=paired + tally["deletion"],
+        hypothesis_length=paired + tally["insertion"],
+    )
