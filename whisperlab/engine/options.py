@@ -23,13 +23,13 @@ class DecodeOptions:
     """Decoding options; the defaults are greedy transcription with segment times.
 
     ``language`` is an ISO 639-1 code, ``None`` detects it. ``timestamps`` says how finely times are
-    wanted. ``max_new_tokens`` caps one 30 s window; text cut by it makes the utterance
-    ``truncated``. ``timeout_seconds`` bounds one utterance's inference, ``None`` does not.
+    wanted. ``max_new_tokens`` caps one 30 s window, ``None`` takes what fits the decoder; text cut
+    by the cap makes the utterance ``truncated``. ``timeout_seconds`` bounds one utterance's inference, ``None`` does not.
     """
 
     language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] | None = None
     task: Task = "transcribe"
     timestamps: Timestamps = "segment"
     beam_size: Annotated[int, Field(ge=1, le=64)] = 1
-    max_new_tokens: Annotated[int, Field(ge=1, le=WHISPER_MAX_NEW_TOKENS)] = WHISPER_MAX_NEW_TOKENS
+    max_new_tokens: Annotated[int, Field(ge=1, le=WHISPER_MAX_NEW_TOKENS)] | None = None
     timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None

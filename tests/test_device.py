@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from typing import Any, get_args
+
+import pydantic
+import pytest
+import torch
+
+from whisperlab.device import (
+    CPU_BATCH_SIZE,
+    CUDA_BATCH_SIZE,
+    MPS_BATCH_SIZE,
+    Device,
+    Quantization,
+    QuantizationName,
+    ResolvedKind,
+    default_batch_size,
+    hardware,
+    peak_allocated_bytes,
+    precisions,
+    require,
+    resolve,
+    synchronise,
+)
+from whisperlab.errors import ConfigError, UnsupportedOptionError
+
+KINDS: tuple[ResolvedKind, ...] = get_args(ResolvedKind)
+NAMES: tuple[QuantizationName, ...] = get_args(QuantizationName)
+
+
+def test_auto_takes_the_first_of_cuda_mps_cpu() -> None:
+    expected = "cpu"
+    if torch.backends.mps.is_available():
+        expected = "mps"
+    if torch.cuda.is_available():
+        expected = "cuda"
+    assert resolve("auto") == expected
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_an_absent_cuda_is_refused_with_what_is_there() -> None:
+    with pytest.raises(
+        ConfigError, match=r"device\.kind=cuda .* this machine has: .*cpu"
+    ) as caught:
+        resolve("cuda")
+    assert caught.value.code == "device_not_available"
+    assert caught.value.exit_code == 2
+    assert "\n" not in str(caught.value)
+
+
+def test_the_batch_sizes_are_4_16_and_2() -> None:
+    assert (MPS_BATCH_SIZE, CUDA_BATCH_SIZE, CPU_BATCH_SIZE) == (4, 16, 2)
+    assert [default_batch_size(kind) for kind in ("mps", "cuda", "cpu")] == [4, 16, 2]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_device_takes_exactly_the_precisions_it_lists(
+    kind: ResolvedKind, name: QuantizationName
+) -> None:
+    quantization = Quantization(name)
+    if name in precisions(kind):
+        require(kind, quantization)
+        return
+    with pytest.raises(UnsupportedOptionError) as caught:
+        require(kind, quantization)
+    message = str(caught.value)
+    assert name in message
+    assert all(able in message for able in precisions(kind))
+
+
+def test_every_device_computes_in_float32_and_only_the_cpu_quantises_dynamically() -> None:
+    assert all("none" in precisions(kind) for kind in KINDS)
+    assert [kind for kind in KINDS if "dynamic_int8" in precisions(kind)] == ["cpu"]
+
+
+def test_an_outlier_threshold_belongs_to_bnb_int8() -> None:
+    assert Quantization("bnb_int8", outlier_threshold=6.0).outlier_threshold == 6.0
+    with pytest.raises(UnsupportedOptionError, match="bnb_int8"):
+        Quantization("bnb_nf4", outlier_threshold=6.0)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"name": "int4"},
+        {"name": "bnb_int8", "outlier_threshold": 0.0},
+        {"name": "bnb_int8", "outlier_threshold": float("nan")},
+        {"name": "bnb_int8", "outlier_threshold": "6"},
+        {"name": "none", "bits": 8},
+    ],
+)
+def test_a_wrong_quantisation_is_refused(settings: dict[str, Any]) -> None:
+    with pytest.raises(pydantic.ValidationError):
+        Quantization(**settings)
+
+
+def test_an_unknown_device_is_refused() -> None:
+    unknown: dict[str, Any] = {"kind": "cuda:1"}
+    with pytest.raises(pydantic.ValidationError):
+        Device(**unknown)
+
+
+def test_the_cpu_has_nothing_to_wait_for_and_keeps_no_peak() -> None:
+    synchronise("cpu")
+    assert peak_allocated_bytes("cpu") is None
+    assert peak_allocated_bytes("mps") is None
+
+
+@pytest.mark.gpu
+def test_cuda_counts_its_peak() -> None:
+    block = torch.ones(1 << 20, device="cuda")
+    synchronise("cuda")
+    peak = peak_allocated_bytes("cuda")
+    assert peak is not None
+    assert peak >= block.nbytes
+
+
+def test_hardware_is_json_and_agrees_with_the_system() -> None:
+    found = hardware()
+    assert json.loads(json.dumps(found)) == found
+    assert found["logical_cores"] == os.cpu_count()
+    assert 1 <= found["usable_cores"] <= found["logical_cores"]
+    assert found["architecture"] == platform.machine()
+    assert found["processor"]
+    assert found["torch_threads"] == torch.get_num_threads()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/meminfo"), reason="needs Linux's /proc/meminfo")
+def test_the_memory_is_what_the_kernel_says() -> None:
+    with open("/proc/meminfo", encoding="ascii") as file:
+        kilobytes = int(file.readline().split()[1])  # MemTotal:       24567890 kB
+    memory = hardware()["memory_bytes"]
+    assert memory is not None
+    assert memory == pytest.approx(kilobytes * 1024, rel=0.01)  # the kernel rounds to pages
+
+
+def test_describing_the_machine_and_resolving_the_cpu_import_no_torch() -> None:
+    code = (
+        "import sys\n"
+        "from whisperlab.device import hardware, precisions, resolve, synchronise\n"
+        "assert resolve('cpu') == 'cpu' and precisions('cuda')\n"
+        "synchronise('cpu')\n"
+        "assert hardware()['torch_threads'] is None and hardware()['gpus'] == []\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,234 @@
+"""The device a model runs on: which there is, which precisions it can do, when it has finished.
+
+Owns ``Device`` and ``Quantization``, the two settings of every engine, and the questions asked of
+torch about hardware. It does not know engines or models. torch is imported inside the functions,
+and only for ``auto``, ``cuda`` and ``mps``.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypedDict
+
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from whisperlab.errors import ConfigError, UnsupportedOptionError
+
+Kind = Literal["auto", "cpu", "cuda", "mps"]
+ResolvedKind = Literal["cpu", "cuda", "mps"]
+QuantizationName = Literal[
+    "none", "float16", "bfloat16", "int8", "bnb_int8", "bnb_nf4", "bnb_fp4", "dynamic_int8"
+]
+
+MPS_BATCH_SIZE: Final = 4
+CUDA_BATCH_SIZE: Final = 16
+CPU_BATCH_SIZE: Final = 2
+"""Utterances a batch: the reviewed predecessor server's sizes by device (ARCHITECTURE.md)."""
+
+_BATCH_SIZES: Final[dict[ResolvedKind, int]] = {
+    "cpu": CPU_BATCH_SIZE,
+    "cuda": CUDA_BATCH_SIZE,
+    "mps": MPS_BATCH_SIZE,
+}
+
+_PRECISIONS: Final[dict[ResolvedKind, tuple[QuantizationName, ...]]] = {
+    # Every one of them ran on a CPU with torch 2.13 and bitsandbytes 0.50 (STACK.md).
+    "cpu": (
+        "none",
+        "float16",
+        "bfloat16",
+        "int8",
+        "bnb_int8",
+        "bnb_nf4",
+        "bnb_fp4",
+        "dynamic_int8",
+    ),
+    # torch's dynamic quantisation has CPU kernels alone.
+    "cuda": ("none", "float16", "bfloat16", "int8", "bnb_int8", "bnb_nf4", "bnb_fp4"),
+    # What torch itself computes there; int8 kernels and bfloat16 depend on the macOS version.
+    "mps": ("none", "float16"),
+}
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+class Device:
+    """Where to compute; ``auto`` is decided by ``resolve`` when the model is loaded."""
+
+    kind: Kind
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+class Quantization:
+    """The precision of weights and arithmetic; ``none`` is float32.
+
+    ``outlier_threshold`` belongs to ``bnb_int8`` alone: activations beyond it are multiplied in
+    float16 (Source: Dettmers et al. 2022, arXiv 2208.07339, section 3).
+
+    >>> Quantization("bnb_int8", outlier_threshold=6.0).name
+    'bnb_int8'
+    """
+
+    name: QuantizationName
+    outlier_threshold: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+
+    def __post_init__(self) -> None:
+        if self.outlier_threshold is not None and self.name != "bnb_int8":
+            raise UnsupportedOptionError(
+                f"quantization.outlier_threshold belongs to bnb_int8, got name={self.name}; "
+                "leave it out or choose quantization=bnb_int8"
+            )
+
+
+def resolve(kind: Kind) -> ResolvedKind:
+    """Returns the device that ``kind`` means on this machine: ``auto`` is cuda, else mps, else cpu.
+
+    Raises:
+        ConfigError: ``cuda`` or ``mps`` is asked for and absent; names what there is.
+
+    >>> resolve("cpu")
+    'cpu'
+    """
+    if kind == "cpu":
+        return "cpu"
+    present = _present()
+    if kind == "auto":
+        return present[0]
+    if kind not in present:
+        import torch
+
+        raise ConfigError(
+            f"device.kind={kind} was asked for, but torch {torch.__version__} sees no {kind} device; "
+            f"this machine has: {', '.join(present)}; choose device={present[0]} or device=auto",
+            code="device_not_available",
+        )
+    return kind
+
+
+def _present() -> list[ResolvedKind]:
+    """Returns this machine's devices, the one that ``auto`` takes first."""
+    import torch
+
+    present: list[ResolvedKind] = []
+    if torch.cuda.is_available():
+        present.append("cuda")
+    if torch.backends.mps.is_available():
+        present.append("mps")
+    present.append("cpu")
+    return present
+
+
+def default_batch_size(kind: ResolvedKind) -> int:
+    """Returns the utterances a batch that suit ``kind``.
+
+    >>> default_batch_size("cuda")
+    16
+    """
+    return _BATCH_SIZES[kind]
+
+
+def precisions(kind: ResolvedKind) -> tuple[QuantizationName, ...]:
+    """Returns the quantisations that ``kind`` can do; an engine may know fewer.
+
+    >>> precisions("mps")
+    ('none', 'float16')
+    """
+    return _PRECISIONS[kind]
+
+
+def require(kind: ResolvedKind, quantization: Quantization) -> None:
+    """Checks that ``kind`` can do ``quantization``.
+
+    Raises:
+        UnsupportedOptionError: it cannot; the message names what it can.
+    """
+    able = precisions(kind)
+    if quantization.name not in able:
+        raise UnsupportedOptionError(
+            f"quantization={quantization.name} does not run on {kind}, "
+            f"which can do: {', '.join(able)}; choose one of them or another device"
+        )
+
+
+def synchronise(kind: ResolvedKind) -> None:
+    """Waits until the device has done all its work; call it before reading a clock."""
+    if kind == "cpu":
+        return
+    import torch
+
+    if kind == "cuda":
+        torch.cuda.synchronize()
+    else:
+        torch.mps.synchronize()
+
+
+def peak_allocated_bytes(kind: ResolvedKind) -> int | None:
+    """Returns the most device memory that torch has held in bytes; ``None`` where torch keeps no peak."""
+    if kind != "cuda":
+        return None
+    import torch
+
+    return int(torch.cuda.max_memory_allocated())
+
+
+class Hardware(TypedDict):
+    """What a timing depends on, as ``run.json`` keeps it; ``None`` is unknown."""
+
+    processor: str
+    architecture: str
+    system: str
+    logical_cores: int
+    usable_cores: int
+    memory_bytes: int | None
+    gpus: list[str]
+    torch_threads: int | None
+
+
+def hardware() -> Hardware:
+    """Describes this machine: processor, cores, memory, GPUs and torch's threads.
+
+    ``usable_cores`` are those this process may run on. GPUs and torch's threads are known only
+    where something has imported torch already: describing a machine must not cost an import.
+    """
+    torch = sys.modules.get("torch")
+    gpus: list[str] = []
+    if torch is not None and torch.cuda.is_available():
+        gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+    logical = os.cpu_count() or 1
+    return {
+        "processor": _processor_name(),
+        "architecture": platform.machine(),
+        "system": platform.platform(),
+        "logical_cores": logical,
+        # Linux alone tells which cores a process is bound to.
+        "usable_cores": len(os.sched_getaffinity(0))
+        if sys.platform.startswith("linux")
+        else logical,
+        "memory_bytes": _memory_bytes(),
+        "gpus": gpus,
+        "torch_threads": int(torch.get_num_threads()) if torch is not None else None,
+    }
+
+
+def _processor_name() -> str:
+    r"""Returns the processor's name from ``/proc/cpuinfo`` (``model name\t: Intel(R) Xeon(R)``)."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    for line in text.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name" and value.strip():
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_bytes() -> int | None:
+    """Returns the machine's memory in bytes where the system tells it through ``sysconf``."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return None
