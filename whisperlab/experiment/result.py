@@ -60,6 +60,16 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class SliceScore:
+    """The rate of the ``utterances`` whose slice ``column`` has ``value``, failed ones counted in."""
+
+    column: str
+    value: str
+    utterances: int
+    rate: Rate
+
+
+@dataclass(frozen=True, slots=True)
 class Latency:
     """Seconds of one utterance at a time, after warm-up, on a seeded sample."""
 

@@ -1,0 +1,191 @@
+"""The one-file report of a run: ``report.html``, which needs no network and sends nothing.
+
+Owns the page: its parts, their order and its content security policy. Style and script are the two
+files in ``page/``; they are written into the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+
+from whisperlab.errors import WriteError
+from whisperlab.experiment.result import RunResult, SliceScore
+from whisperlab.metric.alignment import Edit
+from whisperlab.report import notation
+from whisperlab.report.markup import Markup, element
+from whisperlab.report.rows import embedded
+from whisperlab.report.run_card import run_card, system
+from whisperlab.report.slices import slices
+from whisperlab.report.summary import spoken, summary
+from whisperlab.report.time_figures import time_figures
+from whisperlab.utterance import State
+
+REPORT = "report.html"
+
+POLICY = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "img-src data:; media-src file: data:"
+)
+"""Nothing is loaded from anywhere: a text in the report cannot call home even if escaping failed."""
+
+SORT_KEYS = {
+    "errors": "worst first",
+    "wer": "WER",
+    "id": "id",
+    "audio": "duration",
+    "total": "latency",
+    "state": "state",
+}
+
+
+def write_report(
+    result: RunResult,
+    alignments: Mapping[str, tuple[Edit, ...]],
+    slice_scores: Sequence[SliceScore] = (),
+) -> Path:
+    """Writes ``report.html`` into the run folder and returns its path.
+
+    ``alignments`` are word alignments of normalised texts by utterance id; utterances without text
+    have none.
+
+    Raises:
+        WriteError: the run folder cannot be written.
+    """
+    path = result.folder / REPORT
+    temporary = result.folder / f".{REPORT}.tmp"
+    # a lone surrogate of a damaged transcript cannot be encoded; it becomes a question mark
+    content = page(result, alignments, slice_scores).encode("utf-8", errors="replace")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise WriteError(
+            f"{path}: cannot be written ({error.strerror}); free space or choose another run_dir"
+        ) from error
+    return path
+
+
+def page(
+    result: RunResult,
+    alignments: Mapping[str, tuple[Edit, ...]],
+    slice_scores: Sequence[SliceScore] = (),
+) -> str:
+    """Returns the whole page."""
+    title = _title(result)
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("title", f"{title} · whisperlab"),
+        element("style", _page_file("report.css")),
+    )
+    shown_slices = slices(slice_scores)
+    body = element(
+        "body",
+        _header(result, title, has_slices=bool(shown_slices)),
+        element(
+            "main",
+            summary(result),
+            shown_slices,
+            time_figures(result),
+            _utterances(result),
+            run_card(result),
+        ),
+        element(
+            "script", embedded(result.outcomes, alignments), type="application/json", id="data"
+        ),
+        element("script", _page_file("report.js")),
+    )
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
+
+
+def _page_file(name: str) -> Markup:
+    return Markup(resources.files("whisperlab.report").joinpath("page", name).read_text("utf-8"))
+
+
+def _title(result: RunResult) -> str:
+    card = result.card
+    chosen = card.config.get("dataset")
+    path = chosen.get("path") if isinstance(chosen, Mapping) else None
+    # english_dev/manifest.jsonl says more than the kind of dataset or a whole path
+    ending = "/".join(Path(str(path)).parts[-2:]) if path else card.dataset.get("source")
+    dataset = card.dataset.get("name") or ending
+    named = [str(part) for part in (system(card), dataset) if part]
+    return " on ".join(named) or result.folder.name
+
+
+def _header(result: RunResult, title: str, *, has_slices: bool) -> Markup:
+    sections = ["summary", "slices", "time", "utterances", "card"]
+    links = [
+        element("a", section.replace("card", "run card"), href=f"#{section}")
+        for section in sections
+        if section != "slices" or has_slices
+    ]
+    profile = result.scores.profile.get("name", notation.DASH)
+    audio = sum(outcome.audio_seconds or 0.0 for outcome in result.outcomes)
+    facts = (
+        f"{notation.plural(result.scores.utterances.total, 'utterance')}, "
+        f"{notation.seconds(audio)} of audio · scored under {profile} · configuration "
+    )
+    return element(
+        "header",
+        element(
+            "div",
+            element("h1", title),
+            element("p", facts, element("code", result.card.configuration_hash), class_="detail"),
+        ),
+        element("nav", *links),
+    )
+
+
+def _utterances(result: RunResult) -> Markup:
+    states = [
+        element("option", spoken(state), value=state.value)
+        for state in State
+        if getattr(result.scores.utterances, state.value)
+    ]
+    sorts = [element("option", text, value=key) for key, text in SORT_KEYS.items()]
+    controls = element(
+        "form",
+        element(
+            "input",
+            type="search",
+            id="search",
+            placeholder="Search id, text or error",
+            aria_label="Search id, text or error",
+        ),
+        element(
+            "select",
+            element("option", "all states", value=""),
+            *states,
+            id="state",
+            aria_label="State",
+        ),
+        element(
+            "select", element("option", "all slices", value=""), id="slice", aria_label="Slice"
+        ),
+        element("select", *sorts, id="sort", aria_label="Sort by"),
+        element("button", "↓", type="button", id="direction", aria_label="Reverse the order"),
+        class_="controls",
+    )
+    pair = element("span", element("small", "said"), "heard", class_="sub")
+    legend = element(
+        "p",
+        element("span", pair, " substitution"),
+        element("span", element("ins", "added"), " insertion"),
+        element("span", element("del", "missed"), " deletion"),
+        class_="legend alignment",
+    )
+    return element(
+        "section",
+        element("h2", "Utterances"),
+        controls,
+        element("div", element("p", id="shown", role="status"), legend, class_="status"),
+        element("div", id="rows"),
+        element("noscript", "The rows are drawn by this page's own script, which is switched off."),
+        id="utterances",
+    )

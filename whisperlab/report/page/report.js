@@ -1,0 +1,209 @@
+"use strict";
+// Draws the utterances from the page's own JSON (its shape: whisperlab/report/rows.py).
+// Data only ever becomes text nodes. The view's state lives in the URL's fragment:
+// report.html#sort=id&state=failed&q=word&slice=speaker%3Dp225&reversed=1
+(() => {
+  const CHUNK = 100; // rows drawn at a time; more follow as the reader scrolls
+  const LARGEST_SLICE = 200; // a column with more values names utterances, not groups
+  const STATES = ["failed", "timed_out", "truncated", "empty", "ok"];
+  const { columns, rows } = JSON.parse(document.getElementById("data").textContent);
+  const byId = (id) => document.getElementById(id);
+  const search = byId("search"), state = byId("state"), slice = byId("slice");
+  const sort = byId("sort"), direction = byId("direction"), list = byId("rows"), shown = byId("shown");
+
+  const make = (tag, className, ...children) => {
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    node.append(...children);
+    return node;
+  };
+  const seconds = (value) =>
+    value < 1 ? `${(1000 * value).toFixed(0)} ms` : `${value.toFixed(2)} s`;
+  const wer = (row) => (row.words ? row.errors / row.words : null);
+
+  // Slice columns worth choosing by: more than one value, and groups rather than names.
+  const groups = columns.map((_, index) => {
+    const values = new Map();
+    for (const row of rows) {
+      const value = row.slices[index];
+      if (value !== null) values.set(value, (values.get(value) || 0) + 1);
+    }
+    return values;
+  });
+  const grouping = groups.map(
+    (values) => values.size > 1 && values.size <= LARGEST_SLICE && values.size < rows.length);
+  const key = (column, value) => `${column}=${value}`;
+  columns.forEach((column, index) => {
+    if (!grouping[index]) return;
+    const group = document.createElement("optgroup");
+    group.label = column;
+    for (const value of [...groups[index].keys()].sort()) {
+      const option = make("option", "", `${column}: ${value || "(empty)"}`);
+      option.value = key(column, value);
+      group.append(option);
+    }
+    slice.append(group);
+  });
+
+  for (const row of rows) {
+    row.haystack = [row.id, row.reference, row.text, ...(row.error || [])].join("\n").toLowerCase();
+    row.keys = new Set(columns.map((column, index) => key(column, row.slices[index])));
+  }
+
+  // Natural direction first; an undefined value is last either way.
+  const compareIds = new Intl.Collator("en", { numeric: true }).compare;
+  const largest = (value) => (a, b) => {
+    const [x, y] = [value(a), value(b)];
+    if (x === null || y === null) return { last: (x === null) - (y === null) };
+    return y - x;
+  };
+  const orders = {
+    // no text at all is worse than any error count
+    errors: (a, b) => {
+      const lost = (row) => (row.errors === null ? 1 : 0);
+      return lost(b) - lost(a) || (b.errors || 0) - (a.errors || 0) || (wer(b) || 0) - (wer(a) || 0);
+    },
+    wer: largest(wer),
+    id: () => 0,
+    audio: largest((row) => row.audio),
+    total: largest((row) => row.total),
+    state: (a, b) => STATES.indexOf(a.state) - STATES.indexOf(b.state),
+  };
+  let reversed = false;
+  const ordered = (chosen) => {
+    const sign = reversed ? -1 : 1;
+    return chosen.sort((a, b) => {
+      const found = orders[sort.value](a, b);
+      if (typeof found === "object") return found.last || compareIds(a.id, b.id);
+      return sign * (found || compareIds(a.id, b.id));
+    });
+  };
+
+  const alignment = (row) => {
+    const line = make("p", "alignment");
+    const extended = (tag, word) => { // neighbouring insertions (deletions) are one mark
+      if (line.lastChild && line.lastChild.nodeName === tag) line.lastChild.append(` ${word}`);
+      else line.append(line.hasChildNodes() ? " " : "", make(tag, "", word));
+    };
+    for (const edit of row.edits) {
+      if (typeof edit === "string") line.append(line.hasChildNodes() ? " " : "", edit);
+      else if (!edit[1]) extended("DEL", edit[0]);
+      else if (!edit[0]) extended("INS", edit[1]);
+      else {
+        if (line.hasChildNodes()) line.append(" ");
+        const pair = make("span", "sub", make("small", "", edit[0]), edit[1]);
+        pair.title = `substitution: “${edit[0]}” was said, “${edit[1]}” was heard`;
+        line.append(pair);
+      }
+    }
+    if (!row.edits.length) line.append(make("span", "none", "no words on either side"));
+    return line;
+  };
+  const rawTexts = (row) => {
+    const details = make("details", "", make("summary", "", "raw texts"));
+    details.addEventListener("toggle", () => {
+      if (details.querySelector("dl")) return;
+      const entries = make("dl");
+      const entry = (name, value) => {
+        if (value !== null && value !== "") entries.append(make("dt", "", name), make("dd", "", value));
+      };
+      entry("reference", row.reference);
+      entry("hypothesis", row.text);
+      entry("language", row.language);
+      entry("batch", String(row.batch));
+      columns.forEach((column, index) => entry(column, row.slices[index]));
+      details.append(entries);
+    });
+    return details;
+  };
+  const draw = (row) => {
+    const rate = wer(row);
+    const counted = row.errors === null ? "no text" : `${row.errors} of ${row.words}`;
+    const content = make("div", "content");
+    if (row.error) content.append(make("p", "error", make("code", "", row.error[0]), ` ${row.error[1]}`));
+    if (row.edits) content.append(alignment(row));
+    else content.append(make("p", "alignment none", row.reference || "no reference"));
+    const meta = make("div", "meta", make("code", "", row.id));
+    if (row.state !== "ok") {
+      meta.append(make("span", `badge state-${row.state}`, row.state.replace("_", " ")));
+    }
+    if (row.audio !== null) meta.append(make("span", "", `${seconds(row.audio)} audio`));
+    if (row.total !== null) meta.append(make("span", "", `took ${seconds(row.total)}`));
+    columns.forEach((column, index) => {
+      if (grouping[index] && row.slices[index]) meta.append(make("span", "", `${column} ${row.slices[index]}`));
+    });
+    meta.append(rawTexts(row));
+    content.append(meta);
+    const figure = make("div", "rate", make("b", "", rate === null ? "–" : `${(100 * rate).toFixed(1)} %`), make("small", "", counted));
+    const article = make("article", `row state-${row.state}`, figure, content);
+    article.dataset.id = row.id;
+    return article;
+  };
+
+  let chosen = [], drawn = 0;
+  const more = () => {
+    list.append(...chosen.slice(drawn, drawn + CHUNK).map(draw));
+    drawn = Math.min(drawn + CHUNK, chosen.length);
+    watch.disconnect();
+    if (drawn < chosen.length) watch.observe(list.lastElementChild);
+  };
+  const watch = new IntersectionObserver(
+    (entries) => { if (entries.some((entry) => entry.isIntersecting)) more(); },
+    { rootMargin: "1500px" });
+
+  const show = () => {
+    const wanted = search.value.trim().toLowerCase();
+    chosen = ordered(rows.filter((row) =>
+      (!state.value || row.state === state.value) &&
+      (!slice.value || row.keys.has(slice.value)) &&
+      (!wanted || row.haystack.includes(wanted))));
+    drawn = 0;
+    list.replaceChildren();
+    if (chosen.length) more();
+    const number = (value) => value.toLocaleString("en");
+    shown.textContent = chosen.length === rows.length
+      ? `${number(rows.length)} utterances`
+      : `${number(chosen.length)} of ${number(rows.length)} utterances`;
+    direction.textContent = reversed ? "↑" : "↓";
+  };
+
+  const choose = (select, value) => {
+    if ([...select.options].some((option) => option.value === value)) select.value = value;
+  };
+  const fromAddress = () => {
+    const asked = new URLSearchParams(location.hash.slice(1));
+    search.value = asked.get("q") || "";
+    state.value = ""; slice.value = ""; sort.value = "errors";
+    choose(state, asked.get("state") || "");
+    choose(slice, asked.get("slice") || "");
+    choose(sort, asked.get("sort") || "errors");
+    reversed = asked.get("reversed") === "1";
+    show();
+  };
+  const changed = () => {
+    const asked = new URLSearchParams();
+    if (search.value) asked.set("q", search.value);
+    if (state.value) asked.set("state", state.value);
+    if (slice.value) asked.set("slice", slice.value);
+    if (sort.value !== "errors") asked.set("sort", sort.value);
+    if (reversed) asked.set("reversed", "1");
+    history.replaceState(null, "", asked.size ? `#${asked}` : "#utterances");
+    show();
+  };
+
+  search.addEventListener("input", changed);
+  for (const select of [state, slice]) select.addEventListener("change", changed);
+  sort.addEventListener("change", () => { reversed = false; changed(); });
+  direction.addEventListener("click", () => { reversed = !reversed; changed(); });
+  document.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());
+  for (const button of document.querySelectorAll("button[data-column]")) {
+    button.addEventListener("click", () => {
+      choose(slice, key(button.dataset.column, button.dataset.value));
+      changed();
+      byId("utterances").scrollIntoView();
+    });
+  }
+  // the sections' own anchors (#summary, ...) are not a view
+  addEventListener("hashchange", () => { if (location.hash.includes("=")) fromAddress(); });
+  fromAddress();
+})();

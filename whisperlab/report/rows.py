@@ -1,0 +1,84 @@
+"""Every utterance as data for the page's script.
+
+Owns the JSON that ``page/report.js`` reads, which is not the ledger's::
+
+    {"columns": ["speaker"],
+     "rows": [{"id": "a-1", "state": "ok", "audio": 2.5, "total": 0.4, "batch": 8, "language": "en",
+               "errors": 1, "words": 3, "slices": ["p225"], "reference": "A cat sat.",
+               "text": "the cat sat", "edits": [["a", "the"], "cat sat"], "error": null}]}
+
+An edit is a string of words that agree, or a pair ``[reference, hypothesis]`` with ``""`` where
+there is none. ``errors``, ``words`` and ``edits`` are null for an utterance without alignment.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from whisperlab.metric.alignment import Edit
+from whisperlab.report.markup import Markup
+from whisperlab.utterance import Outcome
+
+TIME_DECIMALS = 4
+"""0.1 ms: finer than any clock reading here means anything."""
+
+
+def embedded(outcomes: Sequence[Outcome], alignments: Mapping[str, tuple[Edit, ...]]) -> Markup:
+    """Returns the rows as JSON that cannot end the script element that holds it.
+
+    ``<`` is written as an escape, so neither ``</script>`` nor ``<!--`` can occur (HTML Standard, 4.12.1.3).
+
+    >>> embedded([], {})
+    '{"columns":[],"rows":[]}'
+    """
+    columns = list(dict.fromkeys(column for outcome in outcomes for column in outcome.slices))
+    content = {
+        "columns": columns,
+        "rows": [_row(outcome, alignments.get(outcome.id), columns) for outcome in outcomes],
+    }
+    written = json.dumps(content, separators=(",", ":"), allow_nan=False)
+    return Markup(written.replace("<", "\\u003c"))
+
+
+def _row(
+    outcome: Outcome, edits: tuple[Edit, ...] | None, columns: Sequence[str]
+) -> dict[str, Any]:
+    aligned = edits if outcome.state.scored else None
+    return {
+        "id": outcome.id,
+        "state": outcome.state.value,
+        "audio": _rounded(outcome.audio_seconds),
+        "total": _rounded(outcome.timings.get("total")),
+        "batch": outcome.batch_size,
+        "language": outcome.language,
+        "errors": None if aligned is None else sum(edit.kind != "equal" for edit in aligned),
+        "words": None if aligned is None else sum(edit.kind != "insertion" for edit in aligned),
+        "slices": [outcome.slices.get(column) for column in columns],
+        "reference": outcome.reference,
+        "text": outcome.text,
+        "edits": None if aligned is None else runs(aligned),
+        "error": None if outcome.error is None else [outcome.error.code, outcome.error.message],
+    }
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, TIME_DECIMALS)
+
+
+def runs(edits: Sequence[Edit]) -> list[str | list[str]]:
+    """Returns the alignment with the words that agree joined.
+
+    >>> runs((Edit("equal", "a", "a"), Edit("equal", "b", "b"), Edit("deletion", "c", "")))
+    ['a b', ['c', '']]
+    """
+    found: list[str | list[str]] = []
+    for edit in edits:
+        if edit.kind != "equal":
+            found.append([edit.reference, edit.hypothesis])
+        elif found and isinstance(found[-1], str):
+            found[-1] += f" {edit.reference}"
+        else:
+            found.append(edit.reference)
+    return found

@@ -1,0 +1,174 @@
+"""Where the time went: a scatter of time against duration, and seconds by stage.
+
+Owns two figures. matplotlib draws the scatter as SVG; its colours become the page's, so that one
+drawing serves light and dark.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+from whisperlab.experiment.result import RunResult
+from whisperlab.report import notation
+from whisperlab.report.markup import Markup, element
+from whisperlab.report.summary import spoken
+from whisperlab.utterance import Outcome, State
+
+LARGEST_SCATTER = 5_000
+"""More points than this only make the file heavy; an even subset stands for them."""
+
+INK = "#010203"
+GRID = "#010204"
+STATE_INK = {state: f"#0102{16 + index:02x}" for index, state in enumerate(State)}
+"""Colours that nothing else uses: placeholders for the page's own."""
+
+MARKERS = {
+    State.OK: "o",
+    State.EMPTY: "s",
+    State.FAILED: "X",
+    State.TRUNCATED: "^",
+    State.TIMED_OUT: "D",
+}
+"""One shape a state: colour is never the only sign."""
+
+
+def time_figures(result: RunResult) -> Markup:
+    """Returns the section with both figures; without any time taken it says so."""
+    timed = [
+        outcome
+        for outcome in result.outcomes
+        if outcome.audio_seconds is not None and "total" in outcome.timings
+    ]
+    parts = []
+    if timed:
+        note = (
+            "Time an utterance took in the main pass (its share of the batch) against its duration."
+        )
+        if len(timed) > LARGEST_SCATTER:
+            note += f" An even subset of {notation.count(LARGEST_SCATTER)} is drawn."
+        parts.append(
+            element("figure", scatter(_subset(timed)), element("figcaption", note), class_="card")
+        )
+    if bars := stage_bars(result.scores.speed.stages):
+        note = "Seconds by stage, summed over the utterances."
+        parts.append(element("figure", bars, element("figcaption", note), class_="card"))
+    if not parts:
+        parts.append(element("p", "No utterance has recorded times.", class_="detail"))
+    return element(
+        "section", element("h2", "Time"), element("div", *parts, class_="figures"), id="time"
+    )
+
+
+def _subset(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
+    step = -(-len(outcomes) // LARGEST_SCATTER)
+    return outcomes[::step]
+
+
+def scatter(outcomes: Sequence[Outcome]) -> Markup:
+    """Returns an SVG of total seconds against audio seconds, coloured and shaped by state."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    settings = {
+        "svg.fonttype": "none",
+        "svg.hashsalt": "whisperlab",  # ids do not change from run to run
+        "font.size": 9,
+        "text.color": INK,
+        "axes.edgecolor": GRID,
+        "axes.labelcolor": INK,
+        "xtick.color": GRID,
+        "ytick.color": GRID,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "grid.color": GRID,
+    }
+    with mpl.rc_context(settings):
+        figure = Figure(figsize=(4.8, 3.1), layout="constrained")
+        axes = figure.add_subplot()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.grid(linewidth=0.5)
+        axes.set_axisbelow(True)
+        for state in State:
+            points = [
+                (outcome.audio_seconds, outcome.timings["total"])
+                for outcome in outcomes
+                if outcome.state is state
+            ]
+            if points:
+                across, up = zip(*points, strict=True)
+                axes.plot(
+                    across,
+                    up,
+                    MARKERS[state],
+                    color=STATE_INK[state],
+                    markersize=4.5,
+                    markeredgewidth=0,
+                    alpha=0.75,
+                    label=spoken(state),
+                )
+        axes.set_xlabel("audio, seconds")
+        axes.set_ylabel("total, seconds")
+        axes.set_xlim(left=0)
+        axes.set_ylim(bottom=0)
+        if len(axes.lines) > 1:
+            figure.legend(
+                loc="outside upper left",
+                ncols=len(State),
+                frameon=False,
+                handletextpad=0.1,
+                columnspacing=1.2,
+            )
+        drawn = io.StringIO()
+        figure.savefig(
+            drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        )
+    return _for_the_page(drawn.getvalue())
+
+
+def _for_the_page(svg: str) -> Markup:
+    """Returns matplotlib's SVG as an inline element in the page's colours and font."""
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
+    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # its * rule would hit the page
+    svg = re.sub(r'<g id="[a-zA-Z_]+\d*(?:\.\d+)?">', "<g>", svg)
+    svg = re.sub(
+        r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', r"\1", svg, count=1
+    )  # the viewBox scales it
+    svg = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", svg)
+    svg = re.sub(r"font-family: [^;\"]+;?", "", svg)
+    for ink, colour in {
+        INK: "var(--soft-ink)",
+        GRID: "var(--line)",
+        **{ink: f"var(--{state.value.replace('_', '-')})" for state, ink in STATE_INK.items()},
+    }.items():
+        svg = svg.replace(ink, colour)
+    label = "Scatter plot of seconds per utterance against its duration"
+    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
+
+
+def stage_bars(stages: Mapping[str, float]) -> Markup:
+    """Returns one bar a stage, longest first; ``total`` is the sum and not a stage."""
+    spent = sorted(
+        ((name, value) for name, value in stages.items() if name != "total"),
+        key=lambda item: -item[1],
+    )
+    whole = sum(value for _, value in spent)
+    if not whole:
+        return Markup("")
+    longest = spent[0][1]
+    rows = [
+        element(
+            "div",
+            element("span", name.replace("_", " ")),
+            element(
+                "span", element("span", style=f"width:{100 * value / longest:.2f}%"), class_="bar"
+            ),
+            element("span", notation.seconds(value), class_="number"),
+            element("span", f"{100 * value / whole:.1f} %", class_="number detail"),
+            class_="stage",
+        )
+        for name, value in spent
+    ]
+    return element("div", *rows, class_="stages")
