@@ -1,5 +1,7 @@
 """The one door for sound: Waveform, content sniffing, bounded decoding, resampling."""
 
+from whisperlab.audio.decode import decode
+from whisperlab.audio.limits import UPLOAD_MAX_BYTES, AudioLimits
 from whisperlab.audio.waveform import SAMPLE_RATE_HZ, Samples, Waveform
 
-__all__ = ["SAMPLE_RATE_HZ", "Samples", "Waveform"]
+__all__ = ["SAMPLE_RATE_HZ", "UPLOAD_MAX_BYTES", "AudioLimits", "Samples", "Waveform", "decode"]
