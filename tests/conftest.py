@@ -18,6 +18,8 @@ def test_data() -> Path:
     """The folder of real recordings and hostile audio; skips with the reason where it is absent."""
     named = os.environ.get("WHISPERLAB_TEST_DATA")
     folder = Path(named) if named else Path(__file__).parents[2] / "shared" / "data"
+    if not folder.is_dir() and os.environ.get("WHISPERLAB_REQUIRE_TEST_DATA"):
+        pytest.fail(f"test recordings are required here but not found at {folder}")
     if not folder.is_dir():
         pytest.skip(f"test recordings not found at {folder}; set WHISPERLAB_TEST_DATA")
     return folder

@@ -1,0 +1,130 @@
+"""The ledger keeps what was written, cuts what was torn, and lets one writer in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import zlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from whisperlab.errors import DatasetError, RunInUseError, WriteError
+from whisperlab.experiment.ledger import Ledger, outcome_from_json, outcome_to_json, read_ledger
+from whisperlab.transcript import Segment, Word
+from whisperlab.utterance import Failure, Outcome, State
+
+
+def outcome(id_: str = "a", text: str = "hello") -> Outcome:
+    words = (Word(0.0, 0.5, "hello", 0.9),)
+    segment = Segment(0.0, 0.5, " hello", tokens=(1, 2), avg_logprob=-0.1, words=words)
+    return Outcome(
+        id=id_,
+        state=State.OK,
+        reference="hello",
+        text=text,
+        language="en",
+        segments=(segment,),
+        audio_seconds=0.5,
+        timings={"total": 0.25},
+        slices={"speaker": "s1"},
+    )
+
+
+def test_a_line_is_the_documented_json_with_a_crc_over_the_record_s_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append([outcome()])
+    line = path.read_bytes()
+    parsed = json.loads(line)
+    assert list(parsed) == ["crc32", "record"]
+    start = line.index(b'"record": ') + len(b'"record": ')
+    assert f"{zlib.crc32(line[start:-2]):08x}" == parsed["crc32"]
+    assert list(parsed["record"]) == [
+        "id", "state", "reference", "text", "language", "segments", "audio_seconds", "timings",
+        "batch_size", "attempt", "slices", "error",
+    ]  # fmt: skip
+
+
+text = st.text(st.characters(codec=None, exclude_categories=[]), max_size=30)
+
+
+@given(id_=text, said=text, seconds=st.floats(0, 1e6), failed=st.booleans())
+@settings(max_examples=100)
+def test_an_outcome_comes_back_as_it_was_written(
+    id_: str, said: str, seconds: float, failed: bool
+) -> None:
+    before = Outcome(
+        id=id_,
+        state=State.FAILED if failed else State.OK,
+        reference=said,
+        text=said,
+        segments=(Segment(0.0, seconds, said, words=(Word(0.0, seconds, said),)),),
+        audio_seconds=seconds,
+        error=Failure("invalid_audio", said) if failed else None,
+    )
+    assert outcome_from_json(json.loads(json.dumps(outcome_to_json(before)))) == before
+
+
+@pytest.mark.parametrize("kept", [0, 1, 20, -1])
+def test_a_torn_tail_is_cut_and_the_rest_stays(tmp_path: Path, kept: int) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append([outcome("a"), outcome("b")])
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(lines[0] + lines[1][: kept if kept >= 0 else len(lines[1]) - 1])
+    assert [found.id for found in read_ledger(path)] == ["a"]
+    with Ledger(path) as ledger:
+        assert ledger.recorded == {"a"}
+        ledger.append([outcome("b")])
+    assert path.read_bytes() == b"".join(lines)
+
+
+def test_a_torn_tail_that_ends_in_a_newline_is_cut_too(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append([outcome("a")])
+    good = path.read_bytes()
+    path.write_bytes(good + b'{"crc32": "00000000", "record": {"id"\n')
+    with Ledger(path) as ledger:
+        assert ledger.recorded == {"a"}
+    assert path.read_bytes() == good
+
+
+def test_damage_in_the_middle_is_an_error_that_names_the_line(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append([outcome("a"), outcome("b"), outcome("c")])
+    path.write_bytes(path.read_bytes().replace(b'"id": "b"', b'"id": "x"'))
+    with pytest.raises(DatasetError, match=r"ledger\.jsonl:2"):
+        list(read_ledger(path))
+    with pytest.raises(WriteError, match=r"ledger\.jsonl:2"):
+        Ledger(path)
+
+
+def test_a_second_writer_is_refused_and_a_dead_one_is_not(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path), pytest.raises(RunInUseError, match="another process"):
+        Ledger(path)
+    code = (
+        "import os, sys, pathlib; from whisperlab.experiment.ledger import Ledger;"
+        "Ledger(pathlib.Path(sys.argv[1])); os._exit(9)"
+    )
+    finished = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert finished.returncode == 9
+    with Ledger(path) as ledger:
+        assert ledger.recorded == frozenset()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_is_a_write_error(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        os.dup2(os.open("/dev/full", os.O_WRONLY), ledger._file.fileno())
+        with pytest.raises(WriteError, match="No space left"):
+            ledger.append([outcome()])
+        os.dup2(os.open(path, os.O_RDWR), ledger._file.fileno())

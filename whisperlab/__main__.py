@@ -1,0 +1,18 @@
+"""`python -m whisperlab`: what there is to run."""
+
+from __future__ import annotations
+
+COMMANDS = {
+    "whisperlab.eval": "measure a configuration on a dataset: WER with interval, speed, a report",
+    "whisperlab.transcribe": "transcribe files to txt, srt, vtt, tsv, json",
+}
+
+
+def main() -> None:
+    """Prints the commands, one a line."""
+    for name, purpose in COMMANDS.items():
+        print(f"python -m {name:<24}{purpose}")
+
+
+if __name__ == "__main__":
+    main()

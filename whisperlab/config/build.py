@@ -1,0 +1,168 @@
+"""Building components from resolved configuration: one function each, and the configuration's hash.
+
+Every value is validated by the component's own types; a wrong one fails here, with its full key,
+before anything is loaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, TypeVar, cast
+
+from pydantic import ValidationError
+
+from whisperlab.audio import AudioLimits
+from whisperlab.config.targets import check_targets, locate
+from whisperlab.dataset.protocol import Dataset
+from whisperlab.device import Device, Quantization, resolve
+from whisperlab.engine.model import ModelSpec
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.engine.protocol import EngineSettings
+from whisperlab.errors import ConfigError
+from whisperlab.metric.protocol import Metric
+from whisperlab.normalize.profile import Profile
+from whisperlab.preprocess.protocol import Preprocessor
+from whisperlab.segmentation.protocol import Segmentation
+from whisperlab.transcriber import Transcriber
+
+Settings = TypeVar("Settings")
+
+HASHED_GROUPS = (
+    "model",
+    "engine",
+    "device",
+    "quantization",
+    "preprocess",
+    "segmentation",
+    "decode",
+)
+"""The transcriber part of a configuration, in the order of INTERFACES."""
+
+
+def build_transcriber(config: Mapping[str, Any]) -> Transcriber:
+    """Returns the Transcriber that ``config`` describes; loads nothing.
+
+    Evaluation, notebook, app and endpoint all call this one function: what was measured is what is
+    served.
+
+    Raises:
+        ConfigError: a value is wrong (full key named), or the engine cannot honour an option.
+    """
+    check_targets({group: config[group] for group in HASHED_GROUPS})
+    engine = build_component(
+        config["engine"],
+        "engine",
+        model=validate(ModelSpec, config["model"], "model"),
+        device=validate(Device, config["device"], "device"),
+        quantization=validate(Quantization, config["quantization"], "quantization"),
+    )
+    options = validate(DecodeOptions, config["decode"], "decode")
+    settings = cast("EngineSettings", engine)
+    settings.check(options)
+    return Transcriber(
+        engine=settings,
+        preprocessors=tuple(
+            cast("Preprocessor", build_component(step, f"preprocess.{name}"))
+            for name, step in config["preprocess"].items()
+        ),
+        segmentation=cast("Segmentation", build_component(config["segmentation"], "segmentation")),
+        options=options,
+        limits=validate(AudioLimits, config["audio"], "audio"),
+    )
+
+
+def build_dataset(config: Mapping[str, Any]) -> Dataset:
+    """Returns the dataset of ``config["dataset"]``; reads nothing."""
+    return cast("Dataset", build_component(config["dataset"], "dataset"))
+
+
+def build_profile(config: Mapping[str, Any]) -> Profile:
+    """Returns the scoring profile of ``config["profile"]``."""
+    return cast("Profile", build_component(config["profile"], "profile"))
+
+
+def build_metrics(config: Mapping[str, Any]) -> tuple[Metric, ...]:
+    """Returns the metrics of ``config["metric"]`` in their order."""
+    return tuple(
+        cast("Metric", build_component(node, f"metric.{name}"))
+        for name, node in config["metric"].items()
+    )
+
+
+def configuration_hash(config: Mapping[str, Any]) -> str:
+    """Returns 16 hex digits that name the transcriber part of ``config`` (INTERFACES: hash).
+
+    SHA-256 over canonical JSON: keys sorted, lists in order, the device by its resolved kind, the
+    preprocessing chain as an ordered list of ``{name, settings}``.
+    """
+    device = validate(Device, config["device"], "device")
+    part: dict[str, Any] = {group: config[group] for group in HASHED_GROUPS}
+    part["device"] = {"kind": resolve(device.kind)}
+    part["preprocess"] = [
+        {"name": name, "settings": settings} for name, settings in config["preprocess"].items()
+    ]
+    canonical = json.dumps(part, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def build_component(node: Any, key: str, **given: object) -> object:
+    """Returns the component that ``node`` (a mapping with ``_target_``) describes.
+
+    Nested mappings with a ``_target_``, also in lists, are built first. ``given`` are keyword arguments that other
+    groups supply.
+
+    Raises:
+        ConfigError: the target is not allowed or a value is wrong; names the full key.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise ConfigError(f"{key}: expected a mapping with _target_, got {node!r}")
+    component = locate(node["_target_"], f"{key}._target_")
+    settings = {
+        name: _build_value(value, f"{key}.{name}")
+        for name, value in node.items()
+        if name != "_target_"
+    }
+    for name in set(settings) & set(given):
+        raise ConfigError(f"{key}.{name}: comes from the {name} group; set it there")
+    try:
+        return component(**settings, **given)
+    except ValidationError as error:
+        raise invalid(error, key) from error
+
+
+def _build_value(value: Any, key: str) -> object:
+    if isinstance(value, Mapping) and "_target_" in value:
+        return build_component(value, key)
+    if isinstance(value, list):
+        return [_build_value(item, f"{key}[{index}]") for index, item in enumerate(value)]
+    return value
+
+
+def validate(settings: type[Settings], values: Any, key: str) -> Settings:
+    """Returns ``settings`` built from ``values``; names the full key of the first wrong value.
+
+    Raises:
+        ConfigError: unknown key, wrong type or out of range.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{key}: expected a mapping of settings, got {values!r}")
+    check_targets(values, key)
+    try:
+        return settings(**values)
+    except ValidationError as error:
+        raise invalid(error, key) from error
+
+
+def invalid(error: ValidationError, key: str) -> ConfigError:
+    """Returns pydantic's first finding as one line that starts with the full key."""
+    first = error.errors(include_url=False, include_context=False)[0]
+    where = (
+        ".".join([key, *(str(part) for part in first["loc"])])
+        if key
+        else ".".join(str(part) for part in first["loc"])
+    )
+    got = first.get("input")
+    shown = "" if isinstance(got, (Mapping, list)) else f", got {got!r}"
+    return ConfigError(f"{where}: {first['msg']}{shown}")

@@ -1,0 +1,157 @@
+"""Running a Hydra command: arguments, checks before Hydra may build anything, exit codes.
+
+Owns the way from ``sys.argv`` to a task and from errors to one line on stderr and an exit code
+(INTERFACES: exit codes). It does not know what the tasks do.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.hydra import Hydra  # pinned below 1.4: the only way to see hydra's own section
+from hydra._internal.utils import create_config_search_path, get_args_parser
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from whisperlab.config.compose import CONF_DIR, check_config_dir, one_line, resolve
+from whisperlab.errors import ConfigError, WhisperlabError, WriteError
+
+EXIT_USAGE = ConfigError.exit_code
+EXIT_INTERRUPTED = 128 + signal.SIGINT
+EXIT_TERMINATED = 128 + signal.SIGTERM
+
+FULL_ERROR_VARIABLE = "HYDRA_FULL_ERROR"
+HYDRA_PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")
+"""Where launchers and sweepers may come from: Hydra itself and its installed plug-ins."""
+
+Task = Callable[[Mapping[str, Any]], int]
+"""Takes the resolved configuration of one job and returns the job's exit code."""
+
+
+class Terminated(BaseException):
+    """SIGTERM arrived; unwinds like KeyboardInterrupt so that files are closed on the way."""
+
+
+def run_command(config_name: str, task: Task) -> int:
+    """Returns the exit code of ``task`` on the configuration that ``sys.argv`` composes.
+
+    With ``-m`` the task runs once a job and the largest code is returned. A known error becomes one
+    line on stderr; ``--debug`` or ``HYDRA_FULL_ERROR=1`` shows the traceback as well.
+    """
+    debug = "--debug" in sys.argv or bool(os.environ.get(FULL_ERROR_VARIABLE))
+    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    os.environ[FULL_ERROR_VARIABLE] = "1"  # Hydra hands errors on instead of exiting with 1
+    signal.signal(signal.SIGTERM, _terminate)
+    codes: list[int] = []
+
+    def job(composed: DictConfig) -> None:
+        # Caught here, not around Hydra: a sweep's other jobs go on, and Hydra adds no line of its own.
+        try:
+            codes.append(task(job_config(composed)))
+        except WhisperlabError as error:
+            codes.append(_fail(error, error.exit_code, debug))
+
+    try:
+        _check_arguments(config_name)
+        hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
+    except WhisperlabError as error:
+        return _fail(error, error.exit_code, debug)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        return _fail(error, EXIT_USAGE, debug)
+    except UnicodeDecodeError as error:
+        return _fail(error, EXIT_USAGE, debug)
+    except OSError as error:
+        return _fail(error, WriteError.exit_code, debug)
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except Terminated:
+        return EXIT_TERMINATED
+    return max(codes, default=0)
+
+
+def job_config(composed: DictConfig) -> Mapping[str, Any]:
+    """Returns a job's resolved configuration; in a sweep ``run_dir`` gets the job's number."""
+    config = dict(resolve(composed))
+    if HydraConfig.get().mode == RunMode.MULTIRUN and "run_dir" in config:
+        config["run_dir"] = str(Path(config["run_dir"]) / str(HydraConfig.get().job.num))
+    return config
+
+
+def _terminate(*_: object) -> None:
+    raise Terminated
+
+
+def _fail(error: Exception, code: int, debug: bool) -> int:
+    if debug:
+        sys.excepthook(type(error), error, error.__traceback__)
+    print(f"error: {one_line(error)}", file=sys.stderr)  # noqa: T201 - the command's one line
+    return code
+
+
+def _check_arguments(config_name: str) -> None:
+    """Raises unless what the arguments add to Hydra's configuration is safe to compose and run.
+
+    Hydra itself instantiates callbacks, launchers, sweepers and logging handlers before a task
+    sees its configuration, so its own section is composed and looked at first.
+    """
+    arguments = get_args_parser().parse_args()
+    if arguments.help or arguments.hydra_help or arguments.shell_completion:
+        return
+    if arguments.experimental_rerun is not None:
+        raise ConfigError("--experimental-rerun reads a pickle; it is not allowed here")
+    if arguments.resolve and arguments.cfg is None:
+        raise ConfigError("--resolve goes together with --cfg job")
+    if any(
+        override.lstrip("+~").startswith("hydra.searchpath") for override in arguments.overrides
+    ):
+        raise ConfigError("hydra.searchpath is not allowed; use --config-dir")
+    for folder in (arguments.config_dir, arguments.config_path):
+        if folder is not None:
+            check_config_dir(Path(folder))
+    search_path = create_config_search_path(arguments.config_path or str(CONF_DIR))
+    if arguments.config_dir is not None:
+        search_path.prepend(
+            provider="command-line", path=f"file://{Path(arguments.config_dir).resolve()}"
+        )
+    composer = Hydra.create_main_hydra2(task_name="check", config_search_path=search_path)
+    try:
+        composed = composer.compose_config(
+            config_name=arguments.config_name or config_name,
+            overrides=arguments.overrides,
+            run_mode=RunMode.MULTIRUN,  # parses a sweep's overrides as well as a single run's
+            with_log_configuration=False,
+        )
+    finally:
+        GlobalHydra.instance().clear()
+    _check_hydra_section(OmegaConf.to_container(composed.hydra, resolve=False))
+
+
+def _check_hydra_section(section: Any) -> None:
+    if section["callbacks"] or section["searchpath"]:
+        raise ConfigError("hydra.callbacks and hydra.searchpath are not allowed; use --config-dir")
+    for name in ("launcher", "sweeper"):
+        target = str(section[name]["_target_"])
+        if not target.startswith(HYDRA_PLUGINS):
+            raise ConfigError(f"hydra.{name}._target_: target not allowed: {target!r}")
+    for name in ("job_logging", "hydra_logging"):
+        if _holds_factory(section[name]):
+            raise ConfigError(f"hydra.{name}: handlers and factories are not allowed")
+
+
+def _holds_factory(node: Any) -> bool:
+    if isinstance(node, Mapping):
+        if {"()", "class"} & node.keys():
+            return True
+        return any(_holds_factory(value) for value in node.values())
+    return isinstance(node, list) and any(_holds_factory(value) for value in node)

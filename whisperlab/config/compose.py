@@ -1,0 +1,131 @@
+"""Composing configurations with Hydra, from files that are checked before Hydra reads them.
+
+Owns CONF_DIR, the composition and what a configuration file may contain. It does not know what the
+configuration builds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from whisperlab.errors import ConfigError
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+CONF_DIR: Path = _PACKAGE / "conf" if (_PACKAGE / "conf").is_dir() else _PACKAGE.parent / "conf"
+"""The shipped configuration: inside the wheel, or beside the package in a checkout."""
+
+MAX_CONFIG_BYTES = 1 << 20
+"""A configuration file of more than 1 MiB is a mistake or an attack."""
+
+ALLOWED_RESOLVERS = frozenset({"now"})
+"""Interpolation functions a configuration may call; ``oc.env`` would copy secrets into run.json."""
+
+_RESOLVER = re.compile(r"\$\{\s*([A-Za-z_][\w.]*)\s*:")
+
+
+def compose(config_name: str, overrides: Sequence[str] = ()) -> Mapping[str, Any]:
+    """Returns the resolved configuration ``config_name`` of CONF_DIR as plain JSON values.
+
+    Raises:
+        ConfigError: an override or a value is wrong; the message names the key.
+    """
+    from hydra.errors import HydraException
+
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+            composed = hydra_compose(config_name=config_name, overrides=list(overrides))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(one_line(error)) from error
+    return resolve(composed)
+
+
+def resolve(composed: DictConfig) -> Mapping[str, Any]:
+    """Returns ``composed`` with its interpolations resolved, as plain JSON values.
+
+    Raises:
+        ConfigError: a resolver that is not allowed, a cycle, or a missing mandatory value.
+    """
+    raw = OmegaConf.to_container(composed, resolve=False)
+    for key, text in _strings(raw):
+        for resolver in _RESOLVER.findall(text):
+            if resolver not in ALLOWED_RESOLVERS:
+                raise ConfigError(
+                    f"{key}: interpolation ${{{resolver}:...}} is not allowed; write the value itself "
+                    "or pass it as an override"
+                )
+    try:
+        resolved = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(one_line(error)) from error
+    except RecursionError as error:
+        raise ConfigError(
+            "the configuration's interpolations refer to each other in a cycle"
+        ) from error
+    return cast("Mapping[str, Any]", resolved)
+
+
+def check_config_dir(folder: Path) -> None:
+    """Raises unless every YAML file below a user's ``--config-dir`` is safe to hand to Hydra.
+
+    Anchors and aliases are refused (a nine-level chain of them expands to a billion nodes), as are
+    tags that name Python objects, files over 1 MiB and files that are not UTF-8.
+
+    Raises:
+        ConfigError: naming the file, and the line where there is one.
+    """
+    if not folder.is_dir():
+        raise ConfigError(
+            f"--config-dir {folder}: not a folder; give the folder that holds your groups"
+        )
+    for path in sorted(folder.rglob("*.yaml")):
+        if not path.is_file():
+            raise ConfigError(f"{path}: expected a file, found a folder or a device")
+        if path.stat().st_size > MAX_CONFIG_BYTES:
+            raise ConfigError(
+                f"{path}: larger than {MAX_CONFIG_BYTES} bytes; a configuration is small"
+            )
+        try:
+            text = path.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
+        _check_events(path, text)
+
+
+def _check_events(path: Path, text: str) -> None:
+    try:
+        for event in yaml.parse(text, Loader=yaml.SafeLoader):
+            where = path if event.start_mark is None else f"{path}:{event.start_mark.line + 1}"
+            if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
+                raise ConfigError(f"{where}: YAML anchors are not allowed; use ${{key}} instead")
+            tag = str(getattr(event, "tag", None) or "")
+            if tag.startswith("tag:yaml.org,2002:python/"):
+                raise ConfigError(f"{where}: tag {tag} is not allowed; write plain values")
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {one_line(error)}") from error
+
+
+def _strings(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    if isinstance(node, str):
+        yield key, node
+    elif isinstance(node, Mapping):
+        for name, value in node.items():
+            yield from _strings(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, (list, tuple)):
+        for index, value in enumerate(node):
+            yield from _strings(value, f"{key}[{index}]")
+
+
+def one_line(error: BaseException) -> str:
+    """Returns an error's text folded into one line."""
+    return " ".join(str(error).split())

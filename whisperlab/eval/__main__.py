@@ -1,0 +1,32 @@
+"""`python -m whisperlab.eval`: compose, run, show."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from whisperlab.config.command import run_command
+
+
+def main() -> int:
+    """Returns the exit code; imports the heavy half only when a job really runs."""
+    finished: list[Any] = []
+
+    def job(config: Mapping[str, Any]) -> int:
+        from whisperlab.eval.evaluate import evaluate
+
+        result, code = evaluate(config)
+        finished.append(result)
+        return code
+
+    code = run_command("eval", job)
+    if len(finished) > 1:
+        from whisperlab.eval.evaluate import show_sweep
+
+        show_sweep(finished)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

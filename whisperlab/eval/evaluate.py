@@ -1,0 +1,115 @@
+"""One job of the evaluation command: build, run, report, print."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from whisperlab.config.build import (
+    build_dataset,
+    build_metrics,
+    build_profile,
+    build_transcriber,
+    configuration_hash,
+    validate,
+)
+from whisperlab.device import default_batch_size, hardware, resolve
+from whisperlab.eval.progress import TerminalProgress
+from whisperlab.experiment.folder import fingerprint
+from whisperlab.experiment.provenance import git_state, versions
+from whisperlab.experiment.result import RunCard, RunResult
+from whisperlab.experiment.runner import Experiment, run_experiment
+from whisperlab.experiment.scoring import score_outcomes, slice_scores
+from whisperlab.experiment.settings import RunSettings
+from whisperlab.report.html import write_report
+from whisperlab.report.table import run_table, sweep_table
+
+EXIT_DONE = 0
+EXIT_TOO_MANY_FAILED = 3
+
+SETTINGS_KEYS = tuple(RunSettings.__dataclass_fields__)
+
+
+def evaluate(config: Mapping[str, Any]) -> tuple[RunResult, int]:
+    """Returns the finished run that ``config`` describes, and the command's exit code.
+
+    Raises:
+        WhisperlabError: as its parts raise; the command turns it into one line and an exit code.
+    """
+    settings = validate(RunSettings, {key: config.get(key) for key in SETTINGS_KEYS}, "")
+    experiment = build_experiment(config, settings)
+    run_dir = Path(settings.run_dir)
+    print(f"run folder {run_dir}; resume with: {resume_line(run_dir)}")  # noqa: T201 - a command's face
+    with TerminalProgress() as progress:
+        result = run_experiment(experiment, run_dir, progress)
+    scored = score_outcomes(result.outcomes, experiment.profile, experiment.metrics)
+    report = write_report(
+        result,
+        {item.outcome.id: item.edits for item in scored if item.outcome.state.scored},
+        slice_scores(scored, resamples=settings.resamples, seed=settings.seed),
+    )
+    Console().print(run_table(result))
+    print(f"report: {report}")  # noqa: T201 - a command's face
+    return result, exit_code(result, settings.max_failed_fraction)
+
+
+def build_experiment(config: Mapping[str, Any], settings: RunSettings) -> Experiment:
+    """Returns the experiment that ``config`` describes; loads no model.
+
+    Raises:
+        ConfigError, DatasetError: a setting or the dataset is wrong.
+    """
+    transcriber = build_transcriber(config)
+    dataset = build_dataset(config)
+    profile, metrics = build_profile(config), build_metrics(config)
+    kind = resolve(config["device"]["kind"])
+    batch_size = default_batch_size(kind) if settings.batch_size == "auto" else settings.batch_size
+    identity = dict(dataset.identity())
+    hash_ = configuration_hash(config)
+    options = {"batch_size": batch_size, "seed": settings.seed}
+    model = config["model"]
+    card = RunCard(
+        fingerprint=fingerprint(hash_, identity, options),
+        configuration_hash=hash_,
+        config={**config, "batch_size": batch_size},
+        dataset=identity,
+        seed=settings.seed,
+        command=shlex.join(["python", "-m", "whisperlab.eval", *sys.argv[1:]]),
+        git=git_state(),
+        versions=versions(),
+        model={key: model.get(key) for key in ("name", "source", "revision", "licence")},
+        hardware=dict(hardware()),
+    )
+    return Experiment(
+        transcriber=transcriber,
+        dataset=dataset,
+        profile=profile,
+        metrics=metrics,
+        card=card,
+        batch_size=batch_size,
+        latency_utterances=settings.latency_utterances,
+        resamples=settings.resamples,
+    )
+
+
+def resume_line(run_dir: Path) -> str:
+    """Returns the command that goes on where this one may stop."""
+    overrides = [argument for argument in sys.argv[1:] if not argument.startswith("run_dir=")]
+    return shlex.join(["python", "-m", "whisperlab.eval", *overrides, f"run_dir={run_dir}"])
+
+
+def exit_code(result: RunResult, max_failed_fraction: float) -> int:
+    """Returns 3 when more utterances failed or timed out than allowed, else 0."""
+    tally = result.scores.utterances
+    lost = tally.failed + tally.timed_out
+    return EXIT_TOO_MANY_FAILED if lost > max_failed_fraction * tally.total else EXIT_DONE
+
+
+def show_sweep(results: Sequence[RunResult]) -> None:
+    """Prints the runs of a sweep side by side."""
+    Console().print(sweep_table(results))

@@ -1,0 +1,69 @@
+"""What a person sees while a run goes on: a bar with ETA on a terminal, nothing elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from whisperlab.utterance import Outcome
+
+STAGE_NAMES = {"load": "loading the model", "latency": "timing one at a time", "score": "scoring"}
+
+
+class TerminalProgress:
+    """Draws on stderr while it is open; quiet when stderr is not a terminal."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._bar = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("elapsed"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task: TaskID = self._bar.add_task("starting", total=None)
+        self._total = 0
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+    def started(self, total: int, already_done: int) -> None:
+        """Shows how many utterances there are and how many an earlier attempt did."""
+        self._bar.reset(self._task, total=total, completed=already_done, description="transcribing")
+
+    def advanced(self, outcomes: Sequence[Outcome]) -> None:
+        """Moves the bar by the utterances that are done."""
+        self._bar.advance(self._task, len(outcomes))
+
+    def stage(self, name: str) -> None:
+        """Names what is going on instead."""
+        self._bar.update(self._task, description=STAGE_NAMES.get(name, name))

@@ -1,0 +1,254 @@
+"""Running a Transcriber over a dataset: batches, ledger, latency sample, scores.
+
+Owns the order of things in a run and what a resume may skip. It does not know YAML, tables or HTML.
+"""
+
+from __future__ import annotations
+
+import random
+import resource
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Protocol
+
+from whisperlab.dataset.protocol import Dataset
+from whisperlab.errors import WhisperlabError
+from whisperlab.experiment.event_log import log_event, run_log
+from whisperlab.experiment.folder import FINISHED, LEDGER, LOG, RunFolder
+from whisperlab.experiment.ledger import Ledger, read_ledger
+from whisperlab.experiment.result import RunCard, RunResult, Scores, Speed
+from whisperlab.experiment.scoring import latency, rates, score_outcomes, stage_seconds, tally
+from whisperlab.metric.protocol import Metric
+from whisperlab.normalize.profile import Profile
+from whisperlab.transcriber import Recognition, Transcriber
+from whisperlab.transcript import Finish
+from whisperlab.utterance import Failure, Outcome, State, Utterance
+
+
+class Progress(Protocol):
+    """Who watches a run go on."""
+
+    def started(self, total: int, already_done: int) -> None:
+        """The main pass begins; ``already_done`` utterances come from earlier attempts."""
+        ...
+
+    def advanced(self, outcomes: Sequence[Outcome]) -> None:
+        """A batch is in the ledger."""
+        ...
+
+    def stage(self, name: str) -> None:
+        """Something else than the main pass begins: ``load``, ``latency``, ``score``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """Everything a run needs: what transcribes, what is transcribed, how it is scored.
+
+    ``card`` is complete but for its attempts. ``batch_size`` utterances go through the engine
+    together. ``latency_utterances`` are timed again one at a time after the main pass.
+    """
+
+    transcriber: Transcriber
+    dataset: Dataset
+    profile: Profile
+    metrics: Sequence[Metric]
+    card: RunCard
+    batch_size: int
+    latency_utterances: int
+    resamples: int
+
+
+def run_experiment(experiment: Experiment, run_dir: Path, progress: Progress) -> RunResult:
+    """Returns the finished run in ``run_dir``, running or resuming it as far as is needed.
+
+    A finished run is read, and rescored without inference when profile or metrics have changed.
+
+    Raises:
+        ConfigError: the folder holds another run.
+        WriteError: the folder cannot be written.
+        RunInUseError: another process writes it.
+        DatasetError, ModelError: as the parts raise them.
+    """
+    folder = RunFolder(run_dir)
+    with Ledger(run_dir / LEDGER) as ledger:
+        folder.check(experiment.card)
+        present = folder.result()
+        if present is not None:
+            return _rescored(experiment, folder, present)
+        card = folder.begin(experiment.card)
+        reason = "stopped"
+        try:
+            with run_log(run_dir / LOG):
+                _finish_run(experiment, folder, ledger, len(card.attempts), progress)
+            reason = FINISHED
+        except WhisperlabError as error:
+            reason = error.code
+            raise
+        finally:
+            folder.end(card, reason)
+    result = folder.result()
+    if result is None:
+        raise WhisperlabError(f"{run_dir}: the finished run cannot be read back")
+    return result
+
+
+def _rescored(experiment: Experiment, folder: RunFolder, present: RunResult) -> RunResult:
+    profile = {"name": experiment.profile.name, "hash": experiment.profile.hash}
+    wanted = {metric.name for metric in experiment.metrics}
+    if dict(present.scores.profile) == profile and set(present.scores.scores) == wanted:
+        return present
+    scored = score_outcomes(present.outcomes, experiment.profile, experiment.metrics)
+    scores = replace(
+        present.scores,
+        profile=profile,
+        scores=rates(
+            scored,
+            experiment.metrics,
+            resamples=experiment.resamples,
+            seed=experiment.card.seed,
+        ),
+    )
+    folder.write_scores(scores)
+    return replace(present, scores=scores)
+
+
+def _finish_run(
+    experiment: Experiment, folder: RunFolder, ledger: Ledger, attempt: int, progress: Progress
+) -> None:
+    total = len(
+        experiment.dataset
+    )  # also reads a manifest once: it is found bad before a model loads
+    resumed = bool(ledger.recorded)
+    log_event("attempt started", attempt=attempt, total=total, recorded=len(ledger.recorded))
+    progress.stage("load")
+    experiment.transcriber.load()
+    log_event("model loaded", seconds=experiment.transcriber.load_seconds)
+    progress.started(total, len(ledger.recorded))
+    started = perf_counter()
+    for batch in _batches(experiment.dataset, experiment.batch_size):
+        if all(utterance.id in ledger.recorded for utterance in batch):
+            continue
+        outcomes = _transcribe(experiment.transcriber, batch, attempt)
+        missing = [outcome for outcome in outcomes if outcome.id not in ledger.recorded]
+        ledger.append(missing)
+        progress.advanced(missing)
+        for outcome in missing:
+            if outcome.error is not None:
+                log_event("utterance without text", id=outcome.id, code=outcome.error.code)
+    wall = perf_counter() - started
+    outcomes = list(read_ledger(ledger.path))
+    progress.stage("latency")
+    timed = _time_one_at_a_time(experiment, outcomes)
+    progress.stage("score")
+    audio = sum(outcome.audio_seconds or 0.0 for outcome in outcomes)
+    scored = score_outcomes(outcomes, experiment.profile, experiment.metrics)
+    folder.write_scores(
+        Scores(
+            utterances=tally(outcomes),
+            scores=rates(
+                scored,
+                experiment.metrics,
+                resamples=experiment.resamples,
+                seed=experiment.card.seed,
+            ),
+            profile={"name": experiment.profile.name, "hash": experiment.profile.hash},
+            speed=Speed(
+                rtfx=None if resumed or not audio else audio / wall,
+                batch_size=experiment.batch_size,
+                latency_seconds=latency(timed),
+                load_seconds=experiment.transcriber.load_seconds,
+                stages=stage_seconds(outcomes),
+                resumed=resumed,
+            ),
+            memory=peak_memory(),
+            fingerprint=experiment.card.fingerprint,
+        )
+    )
+
+
+def _batches(dataset: Dataset, size: int) -> Iterator[list[Utterance]]:
+    """Yields the dataset in its order, ``size`` at a time: the same batches in every attempt."""
+    batch: list[Utterance] = []
+    for utterance in dataset:
+        batch.append(utterance)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _transcribe(
+    transcriber: Transcriber, batch: Sequence[Utterance], attempt: int
+) -> list[Outcome]:
+    recognitions = transcriber.recognise([utterance.audio for utterance in batch])
+    return [
+        outcome_of(utterance, recognition, attempt)
+        for utterance, recognition in zip(batch, recognitions, strict=True)
+    ]
+
+
+def outcome_of(utterance: Utterance, recognition: Recognition, attempt: int) -> Outcome:
+    """Returns the ledger's view of one recognition: its state, raw text and times."""
+    transcript = recognition.transcript
+    error = recognition.error
+    if transcript is None or error is not None:
+        state, failure = State.FAILED, Failure("internal_error", "no transcript and no error")
+        if error is not None:
+            failure = Failure(error.code, str(error))
+    else:
+        failure = None
+        if recognition.timed_out:
+            state = State.TIMED_OUT
+            failure = Failure("inference_timeout", "stopped by decode.timeout_seconds")
+        elif transcript.finish is Finish.TRUNCATED:
+            state = State.TRUNCATED
+        else:
+            state = State.OK if transcript.text.strip() else State.EMPTY
+    return Outcome(
+        id=utterance.id,
+        state=state,
+        reference=utterance.reference,
+        text="" if transcript is None else transcript.text,
+        language=None if transcript is None else transcript.language,
+        segments=() if transcript is None else transcript.segments,
+        audio_seconds=recognition.audio_seconds,
+        timings=recognition.timings,
+        batch_size=recognition.batch_size,
+        attempt=attempt,
+        slices=utterance.slices,
+        error=failure,
+    )
+
+
+def _time_one_at_a_time(experiment: Experiment, outcomes: Sequence[Outcome]) -> list[float]:
+    """Returns seconds of a seeded sample of the utterances that have a text, after one warm-up."""
+    able = sorted(outcome.id for outcome in outcomes if outcome.state.scored)
+    count = min(experiment.latency_utterances, len(able))
+    if not count:
+        return []
+    chosen = set(random.Random(experiment.card.seed).sample(able, count))  # noqa: S311 - no secret
+    seconds: list[float] = []
+    for utterance in experiment.dataset:
+        if utterance.id in chosen:
+            if not seconds:
+                experiment.transcriber.recognise([utterance.audio])  # warm-up, not counted
+            started = perf_counter()
+            experiment.transcriber.recognise([utterance.audio])
+            seconds.append(perf_counter() - started)
+    return seconds
+
+
+def peak_memory() -> Mapping[str, int | None]:
+    """Returns peak bytes of this process, and of the device's allocator where torch runs on one."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    allocated: int | None = None
+    torch: Any = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        allocated = int(torch.cuda.max_memory_allocated())
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage: bytes on macOS, KiB on Linux
+    return {"process_peak_rss": peak * unit, "device_allocated_peak": allocated}

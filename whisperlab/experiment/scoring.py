@@ -1,0 +1,124 @@
+"""From outcomes to scores: pooled counts, intervals, coverage, slices.
+
+Owns what is counted and what is not (INTERFACES: scores.json). It does not know how the outcomes
+came about or where they are kept.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from whisperlab.experiment.result import Latency, Rate, SliceScore, Tally
+from whisperlab.metric.alignment import Edit
+from whisperlab.metric.bootstrap import interval
+from whisperlab.metric.counts import NO_ERRORS, ErrorCounts
+from whisperlab.metric.protocol import Metric
+from whisperlab.metric.score import score_pair
+from whisperlab.normalize.profile import Profile
+from whisperlab.utterance import Outcome, State
+
+CONFIDENCE_LEVEL = 0.95
+MAX_SLICE_VALUES = 200
+"""A column with more values than this names utterances, not groups of them."""
+
+PRIMARY_METRIC = "wer"
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredUtterance:
+    """One outcome with its counts by metric name and its word alignment.
+
+    For an utterance without text (failed, timed out) the counts say that every reference unit was
+    deleted and ``edits`` is empty.
+    """
+
+    outcome: Outcome
+    counts: Mapping[str, ErrorCounts]
+    edits: tuple[Edit, ...]
+
+
+def score_outcomes(
+    outcomes: Sequence[Outcome], profile: Profile, metrics: Sequence[Metric]
+) -> list[ScoredUtterance]:
+    """Returns the outcomes with their counts, sorted by id; each text is normalised once."""
+    scored = []
+    for outcome in sorted(outcomes, key=lambda outcome: outcome.id):
+        text = outcome.text if outcome.state.scored else ""
+        pair = score_pair(profile, metrics, outcome.reference, text)
+        edits = pair.edits if outcome.state.scored else ()
+        scored.append(ScoredUtterance(outcome, pair.counts, edits))
+    return scored
+
+
+def rates(
+    scored: Sequence[ScoredUtterance], metrics: Sequence[Metric], *, resamples: int, seed: int
+) -> dict[str, Rate]:
+    """Returns one Rate a metric, pooled over ``scored`` (sorted by id), with bootstrap intervals."""
+    return {metric.name: _rate(scored, metric.name, resamples, seed) for metric in metrics}
+
+
+def _rate(scored: Sequence[ScoredUtterance], metric: str, resamples: int, seed: int) -> Rate:
+    counted = [item.counts[metric] for item in scored if item.outcome.state.scored]
+    missing = [item.counts[metric] for item in scored if not item.outcome.state.scored]
+    pooled = sum(counted, NO_ERRORS)
+    bounds = interval(counted, resamples=resamples, level=CONFIDENCE_LEVEL, seed=seed)
+    return Rate(
+        value=pooled.rate,
+        low=None if bounds is None else bounds.low,
+        high=None if bounds is None else bounds.high,
+        substitutions=pooled.substitutions,
+        insertions=pooled.insertions,
+        deletions=pooled.deletions,
+        reference_words=pooled.reference_length,
+        hypothesis_words=pooled.hypothesis_length,
+        value_failed_as_deleted=sum(missing, pooled).rate,
+    )
+
+
+def tally(outcomes: Sequence[Outcome]) -> Tally:
+    """Returns how many outcomes ended in each state."""
+    states = Counter(outcome.state for outcome in outcomes)
+    return Tally(total=len(outcomes), **{state.value: states[state] for state in State})
+
+
+def slice_scores(
+    scored: Sequence[ScoredUtterance], *, resamples: int, seed: int
+) -> list[SliceScore]:
+    """Returns WER by value of every slice column that groups utterances.
+
+    A column is left out when it has one value, more than ``MAX_SLICE_VALUES``, or a value of its
+    own for every utterance.
+    """
+    columns = sorted({column for item in scored for column in item.outcome.slices})
+    found = []
+    for column in columns:
+        groups: dict[str, list[ScoredUtterance]] = {}
+        for item in scored:
+            if column in item.outcome.slices:
+                groups.setdefault(item.outcome.slices[column], []).append(item)
+        if not 1 < len(groups) <= MAX_SLICE_VALUES or len(groups) == len(scored):
+            continue
+        for value, members in sorted(groups.items()):
+            rate = _rate(members, PRIMARY_METRIC, resamples, seed)
+            found.append(SliceScore(column, value, len(members), rate))
+    return found
+
+
+def latency(seconds: Sequence[float]) -> Latency:
+    """Returns the percentiles of per-utterance seconds (linear interpolation); ``None`` of nothing."""
+    import numpy as np
+
+    if not seconds:
+        return Latency(None, None, None, 0)
+    p50, p95, p99 = (float(value) for value in np.percentile(seconds, [50, 95, 99]))
+    return Latency(p50, p95, p99, len(seconds))
+
+
+def stage_seconds(outcomes: Sequence[Outcome]) -> dict[str, float]:
+    """Returns seconds by stage, summed over the outcomes."""
+    total: Counter[str] = Counter()
+    for outcome in outcomes:
+        total.update(outcome.timings)
+    return dict(sorted(total.items()))

@@ -1,0 +1,251 @@
+"""The Transcriber: sound door, preprocessors, segmentation, engine; every stage measured.
+
+Evaluation, notebook, app and endpoint hold this same object, built by one function from one
+configuration. It does not know references, scores, ledgers or YAML.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter
+
+from whisperlab.audio import AudioLimits, Waveform, decode
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.engine.protocol import Engine, EngineSettings, SilentWatch, Watch
+from whisperlab.errors import AudioError, ConfigError, InferenceError, ModelError, WhisperlabError
+from whisperlab.preprocess.protocol import Preprocessor
+from whisperlab.segmentation.protocol import Segmentation
+from whisperlab.stopwatch import Stopwatch
+from whisperlab.transcript import Segment, Transcript
+
+Source = bytes | os.PathLike[str] | Waveform
+"""A file, the bytes of one, or sound already in memory."""
+
+ISOLATED_FAILURES = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
+"""What a plug-in may raise on one sound without ending a run of ten thousand others."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recognition:
+    """What became of one sound: a transcript in source time, or the error that stopped it.
+
+    Exactly one of ``transcript`` and ``error`` is set. ``audio_seconds`` is the decoded duration,
+    before preprocessing, ``None`` when decoding failed. ``timings`` are seconds by stage; the
+    engine's stages are this sound's share of its batch. ``timed_out`` says that
+    ``DecodeOptions.timeout_seconds`` ended it.
+    """
+
+    transcript: Transcript | None
+    error: WhisperlabError | None
+    audio_seconds: float | None
+    timings: Mapping[str, float]
+    batch_size: int
+    timed_out: bool = False
+
+
+@dataclass(slots=True)
+class _Job:
+    """One sound on its way: what is known of it so far."""
+
+    stopwatch: Stopwatch = field(default_factory=Stopwatch)
+    audio_seconds: float | None = None
+    pieces: list[Waveform] = field(default_factory=list)
+    transcripts: list[Transcript] = field(default_factory=list)
+    error: WhisperlabError | None = None
+    batch_size: int = 1
+    started: float | None = None
+    timed_out: bool = False
+
+
+class Transcriber:
+    """Turns sound into transcripts; loads its engine once, on first use or by :meth:`load`.
+
+    One owner at a time: the engine is not thread-safe.
+    """
+
+    def __init__(
+        self,
+        engine: EngineSettings,
+        segmentation: Segmentation,
+        preprocessors: Sequence[Preprocessor] = (),
+        options: DecodeOptions | None = None,
+        limits: AudioLimits | None = None,
+    ) -> None:
+        self.settings = engine
+        self.segmentation = segmentation
+        self.preprocessors = tuple(preprocessors)
+        self.options = options if options is not None else DecodeOptions()
+        self.limits = limits if limits is not None else AudioLimits()
+        self.load_seconds: float | None = None
+        self._engine: Engine | None = None
+
+    def load(self) -> Engine:
+        """Returns the loaded engine; the first call loads it and sets ``load_seconds``.
+
+        Raises:
+            ModelError: the model cannot be found, read or trusted.
+        """
+        if self._engine is None:
+            started = perf_counter()
+            self._engine = self.settings.load()
+            self.load_seconds = perf_counter() - started
+        return self._engine
+
+    def transcribe(self, source: Source, watch: Watch | None = None) -> Transcript:
+        """Returns the transcript of one sound, in source time.
+
+        Raises:
+            AudioError: the sound was refused.
+            InferenceError: the engine failed, or ``inference_timeout`` ended it.
+        """
+        recognition = self.recognise([source], watch)[0]
+        if recognition.transcript is None or recognition.error is not None:
+            raise recognition.error or InferenceError("the engine gave no transcript")
+        if recognition.timed_out:
+            raise InferenceError(
+                f"not finished within decode.timeout_seconds={self.options.timeout_seconds}; "
+                "raise it or choose a smaller model",
+                code="inference_timeout",
+            )
+        return recognition.transcript
+
+    def recognise(self, batch: Sequence[Source], watch: Watch | None = None) -> list[Recognition]:
+        """Returns one Recognition a sound, in order; one bad sound never harms its neighbours.
+
+        A batch on which the engine fails is halved until the sounds that fail stand alone; they
+        come back with their error.
+
+        Raises:
+            ConfigError: the engine refuses an option.
+            ModelError: the engine cannot be loaded.
+        """
+        engine = self.load()
+        jobs = [self._prepare(source) for source in batch]
+        pieces = [(index, piece) for index, job in enumerate(jobs) for piece in job.pieces]
+        listener = watch if watch is not None else SilentWatch()
+        for first in range(0, len(pieces), len(batch)):
+            self._run(engine, jobs, pieces[first : first + len(batch)], listener)
+        return [self._finish(job) for job in jobs]
+
+    def _prepare(self, source: Source) -> _Job:
+        """Returns the job with its pieces, or with the error that the door or a step raised."""
+        job = _Job()
+        try:
+            waveform = (
+                source
+                if isinstance(source, Waveform)
+                else decode(source, self.limits, stopwatch=job.stopwatch)
+            )
+            job.audio_seconds = waveform.duration_seconds
+            with job.stopwatch.stage("preprocess"):
+                for step in self.preprocessors:
+                    waveform = step(waveform)
+                job.pieces = self.segmentation.cut(waveform)
+        except (ConfigError, ModelError):
+            raise
+        except WhisperlabError as error:
+            job.error = error
+        except ISOLATED_FAILURES as error:
+            job.error = AudioError(
+                f"a preprocessing step failed: {type(error).__name__}: {error}",
+                code="preprocess_failed",
+            )
+            job.error.__cause__ = error
+        return job
+
+    def _run(
+        self,
+        engine: Engine,
+        jobs: Sequence[_Job],
+        pieces: Sequence[tuple[int, Waveform]],
+        watch: Watch,
+    ) -> None:
+        """Transcribes ``pieces`` together; on a failure halves them until the culprit stands alone."""
+        pieces = [(index, piece) for index, piece in pieces if jobs[index].error is None]
+        if not pieces:
+            return
+        started = perf_counter()
+        for index, _ in pieces:
+            if jobs[index].started is None:
+                jobs[index].started = started
+        observer = _PieceWatch(watch, pieces, jobs, self.options.timeout_seconds)
+        try:
+            transcripts = engine.transcribe([piece for _, piece in pieces], self.options, observer)
+        except (ConfigError, ModelError):
+            raise
+        except (WhisperlabError, *ISOLATED_FAILURES) as error:
+            if len(pieces) > 1:
+                half = len(pieces) // 2
+                self._run(engine, jobs, pieces[:half], watch)
+                self._run(engine, jobs, pieces[half:], watch)
+                return
+            jobs[pieces[0][0]].error = _as_inference_error(error)
+            return
+        share = (perf_counter() - started) / len(pieces)
+        for (index, piece), transcript in zip(pieces, transcripts, strict=True):
+            job = jobs[index]
+            job.transcripts.append(transcript.shifted(piece.start))
+            job.batch_size = max(job.batch_size, len(pieces))
+            job.stopwatch.add("engine", share)
+            for stage, seconds in transcript.stages.items():
+                job.stopwatch.add(stage, seconds)
+
+    def _finish(self, job: _Job) -> Recognition:
+        timings = dict(job.stopwatch.seconds)
+        engine_seconds = timings.pop("engine", 0.0)
+        outside_engine = ("read", "decode", "resample", "preprocess")
+        timings["total"] = engine_seconds + sum(timings.get(stage, 0.0) for stage in outside_engine)
+        transcript = None
+        if job.error is None:
+            transcript = self.segmentation.join(job.pieces, job.transcripts)
+        return Recognition(
+            transcript=transcript,
+            error=job.error,
+            audio_seconds=job.audio_seconds,
+            timings=timings,
+            batch_size=job.batch_size,
+            timed_out=job.timed_out,
+        )
+
+
+def _as_inference_error(error: Exception) -> WhisperlabError:
+    if isinstance(error, WhisperlabError):
+        return error
+    failure = InferenceError(
+        f"the engine failed: {type(error).__name__}: {' '.join(str(error).split())}"
+    )
+    failure.__cause__ = error
+    return failure
+
+
+class _PieceWatch:
+    """Maps the engine's batch rows to the caller's sounds, times to source time, and keeps time."""
+
+    def __init__(
+        self,
+        watch: Watch,
+        pieces: Sequence[tuple[int, Waveform]],
+        jobs: Sequence[_Job],
+        timeout_seconds: float | None,
+    ) -> None:
+        self._watch = watch
+        self._pieces = pieces
+        self._jobs = jobs
+        self._timeout_seconds = timeout_seconds
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        sound, piece = self._pieces[index]
+        self._watch.segment(sound, segment.shifted(piece.start), final)
+
+    def cancelled(self, index: int) -> bool:
+        sound, _ = self._pieces[index]
+        job = self._jobs[sound]
+        if (
+            self._timeout_seconds is not None
+            and job.started is not None
+            and perf_counter() - job.started > self._timeout_seconds
+        ):
+            job.timed_out = True
+        return job.timed_out or self._watch.cancelled(sound)
