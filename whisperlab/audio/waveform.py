@@ -83,7 +83,8 @@ class Waveform:
         >>> Waveform(np.zeros(100, dtype=np.float32), 100, start=2.0).cut(50, 75).start
         2.5
         """
-        first, last = max(0, first), min(len(self.samples), last)
+        first = min(max(0, first), len(self.samples))
+        last = min(max(first, last), len(self.samples))
         return replace(
             self, samples=self.samples[first:last], start=self.start + first / self.sample_rate
         )
