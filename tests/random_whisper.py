@@ -95,6 +95,7 @@ def _generation_config() -> GenerationConfig:
         suppress_tokens=list(range(TEXT_TOKENS + 1, TRANSLATE + 6)),
         begin_suppress_tokens=[220, TEXT_TOKENS],
         return_timestamps=False,
+        alignment_heads=[[1, 0], [2, 1], [3, 2]],
     )
 
 

@@ -36,12 +36,24 @@ class Word:
 
 
 @dataclass(frozen=True, slots=True)
+class Try:
+    """One decoding of a window under temperature fallback: how it was decoded and how sure it was."""
+
+    temperature: float
+    avg_logprob: float | None
+    compression_ratio: float | None
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
     """A stretch of speech: times in seconds, text as decoded (a leading space is kept).
 
     ``tokens`` are the model's ids, timestamp tokens included. ``avg_logprob`` (natural log, per
     token), ``no_speech_prob``, ``compression_ratio`` (text bytes / zlib bytes) and ``temperature``
-    are openai/whisper's; ``None`` means that the engine does not know.
+    are openai/whisper's and belong to the whole window that the segment was decoded in; ``None``
+    means that the engine does not know. ``token_logprobs`` go with ``tokens``, one each, or are
+    empty. ``tries`` is the window's fallback trail, the accepted try last.
     """
 
     start: float
@@ -53,6 +65,8 @@ class Segment:
     compression_ratio: float | None = None
     temperature: float | None = None
     words: tuple[Word, ...] = ()
+    token_logprobs: tuple[float, ...] = ()
+    tries: tuple[Try, ...] = ()
 
     def shifted(self, seconds: float) -> Segment:
         """Returns the segment and its words ``seconds`` later."""

@@ -1,13 +1,12 @@
 """Any Whisper-family checkpoint through transformers, from the Hub or from a folder.
 
-Owns loading, batching into ``generate`` and turning tokens into transcripts. ``generate`` is called
-as its documentation says, so its tokens are the reference for every other engine of ours.
+Owns batching into ``generate`` and turning tokens into transcripts. ``generate`` is called as its
+documentation says, so its tokens are the reference for every other engine of ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass as plain_dataclass
 from dataclasses import field
 from time import perf_counter
@@ -22,14 +21,16 @@ from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.model import resolve as resolve_model
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import Watch
+from whisperlab.engine.whisper_loading import check_precision, load_model, quiet_transformers
+from whisperlab.engine.whisper_words import words_of
 from whisperlab.errors import InferenceError, ModelError, OutOfMemoryError, UnsupportedOptionError
-from whisperlab.transcript import Finish, Segment, Transcript
+from whisperlab.transcript import Finish, Segment, Transcript, Word
 
 WINDOW_SECONDS = 30.0
 """What one encoder pass hears (Radford et al. 2022, section 2.2); longer sound is long form."""
 
-FLOAT_TYPES = {"none": "float32", "float16": "float16", "bfloat16": "bfloat16"}
-"""torch's type for each quantisation that this engine does."""
+MAX_PROMPT_TOKENS = 223
+"""Half of the decoder's 448 positions less <|startofprev|> (openai/whisper ``decoding.py``)."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
@@ -37,7 +38,7 @@ class HfSettings:
     """The ``hf`` engine: which checkpoint, where, in which precision.
 
     Raises:
-        UnsupportedOptionError: the device or this engine cannot do the quantisation.
+        UnsupportedOptionError: this engine cannot do the quantisation.
     """
 
     model: ModelSpec
@@ -45,18 +46,10 @@ class HfSettings:
     quantization: Quantization
 
     def __post_init__(self) -> None:
-        if self.quantization.name not in FLOAT_TYPES:
-            raise UnsupportedOptionError(
-                f"engine=hf cannot do quantization={self.quantization.name}; "
-                f"it can do: {', '.join(FLOAT_TYPES)}"
-            )
+        check_precision(self.quantization.name)
 
     def check(self, options: DecodeOptions) -> None:
         """Raises ``UnsupportedOptionError`` for what this engine or this model cannot honour."""
-        if options.timestamps == "word":
-            raise UnsupportedOptionError(
-                "decode.timestamps=word is not available in engine=hf yet; choose segment or none"
-            )
         if not self.model.multilingual:
             if options.language not in (None, "en"):
                 raise UnsupportedOptionError(
@@ -74,9 +67,8 @@ class HfSettings:
 
         Raises:
             ModelError: the checkpoint cannot be found, read or trusted.
-            ConfigError: the device is not there.
+            ConfigError: the device is not there, or cannot do the quantisation.
         """
-        import torch
         from transformers import WhisperProcessor
 
         from whisperlab.engine.watched_whisper import WatchedWhisper
@@ -85,40 +77,16 @@ class HfSettings:
         require(kind, self.quantization)
         folder = resolve_model(self.model)
         try:
-            with _quiet_transformers():
-                processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
-                model = WatchedWhisper.from_pretrained(
-                    folder,
-                    local_files_only=True,
-                    use_safetensors=True,
-                    dtype=getattr(torch, FLOAT_TYPES[self.quantization.name]),
-                )
+            processor = WhisperProcessor.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
             raise ModelError(
-                f"model {self.model.name} in {folder}: transformers cannot load it: "
-                f"{' '.join(str(error).split())[:300]}"
+                f"model {self.model.name} in {folder}: transformers cannot load its tokenizer or "
+                f"features: {' '.join(str(error).split())[:300]}"
             ) from error
-        model.eval().to(kind)
+        model = load_model(WatchedWhisper, folder, self.quantization, kind)
         model.generation_config.max_length = model.config.max_target_positions
-        model.watch_encoder()
+        model.watch()
         return HfEngine(model, processor, multilingual=self.model.multilingual)
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Keeps transformers' bars and its lines about max_length off the terminal of a command."""
-    from transformers.utils import logging as transformers_logging
-
-    shown = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.disable_progress_bar()
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if shown:
-            transformers_logging.enable_progress_bar()
 
 
 @plain_dataclass(slots=True)
@@ -136,6 +104,9 @@ class HfEngine:
     sample_rate = SAMPLE_RATE_HZ
 
     def __init__(self, model: Any, processor: Any, *, multilingual: bool) -> None:
+        from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+        self._language_names: dict[str, str] = LANGUAGES
         self._model = model
         self._features = processor.feature_extractor
         self._tokenizer = processor.tokenizer
@@ -169,11 +140,7 @@ class HfEngine:
 
     def _groups(self, batch: Sequence[Waveform]) -> list[list[int]]:
         """Returns batch rows of short and of long sounds; empty groups are left out."""
-        long = [
-            index
-            for index, waveform in enumerate(batch)
-            if len(waveform.samples) > WINDOW_SECONDS * self.sample_rate
-        ]
+        long = [index for index, waveform in enumerate(batch) if _is_long(waveform)]
         short = [index for index in range(len(batch)) if index not in long]
         return [group for group in (short, long) if group]
 
@@ -189,30 +156,40 @@ class HfEngine:
         from whisperlab.engine.watched_whisper import (
             DecodedSegment,
             Following,
-            RefuseNaN,
+            KeepLogprobs,
             StopCancelled,
         )
 
         rows = [_Row(waveform.duration_seconds) for waveform in waveforms]
 
         def on_segment(row: int, decoded: DecodedSegment) -> None:
-            segment = self._segment(decoded, rows[row].duration_seconds)
+            language = self._language(options, following.language_ids, row)
+            segment = self._segment(decoded, rows[row].duration_seconds, language)
             rows[row].segments.append(segment)
             rows[row].text_tokens.extend(self._text_tokens(decoded.tokens))
             watch.segment(group[row], segment, final=True)
 
-        following = Following(on_segment, lambda row: watch.cancelled(group[row]))
+        following = Following(
+            on_segment,
+            lambda row: watch.cancelled(group[row]),
+            lambda tokens: self._decode(self._text_tokens(tokens)),
+            tries_allowed=len(options.temperatures),
+        )
+        logprobs = KeepLogprobs(keep=options.beam_size == 1)
+        chosen = self._generate_options(options, long_form=_is_long(waveforms[0]))
         started = perf_counter()
-        inputs = self._inputs(waveforms)
+        inputs = self._inputs(waveforms, words=options.timestamps == "word")
         features_ready = perf_counter()
         self._model.following = following
+        attention = self._model.config._attn_implementation
         try:
-            with torch.inference_mode(), _quiet_transformers():
+            with torch.inference_mode(), quiet_transformers(), torch.random.fork_rng():
+                torch.manual_seed(options.seed)
                 self._model.generate(
                     **inputs,
-                    **self._generate_options(options, long_form="attention_mask" in inputs),
-                    logits_processor=[RefuseNaN()],
-                    stopping_criteria=[StopCancelled(following)],
+                    **chosen,
+                    logits_processor=[logprobs],
+                    stopping_criteria=[StopCancelled(following, logprobs)],
                 )
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()
@@ -223,6 +200,9 @@ class HfEngine:
             raise InferenceError(
                 f"generate failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
             ) from error
+        finally:
+            # Word times switch the model to eager attention and leave it there.
+            self._model.config._attn_implementation = attention
         decoded_at = perf_counter()
         texts = [self._decode(row.text_tokens).strip() for row in rows]
         detokenised_at = perf_counter()
@@ -244,47 +224,95 @@ class HfEngine:
             for index, text in enumerate(texts)
         ]
 
-    def _inputs(self, waveforms: Sequence[Waveform]) -> dict[str, Any]:
-        """Returns log-mel features ``(n_rows, n_mels, n_frames)``, with a mask for long form."""
-        long_form = any(
-            len(waveform.samples) > WINDOW_SECONDS * self.sample_rate for waveform in waveforms
-        )
+    def _inputs(self, waveforms: Sequence[Waveform], *, words: bool) -> dict[str, Any]:
+        """Returns log-mel features ``(n_rows, n_mels, n_frames)``, with a mask where one is needed.
+
+        Long form needs it to know where each row ends, word times to look at the sound alone.
+        """
+        long_form = _is_long(waveforms[0])
         extracted = self._features(
             [waveform.samples for waveform in waveforms],
             sampling_rate=self.sample_rate,
             return_tensors="pt",
             truncation=False,
             padding="longest" if long_form else "max_length",
-            return_attention_mask=long_form,
+            return_attention_mask=long_form or words,
             device=self._model.device.type,
         )
         features = extracted["input_features"].to(self._model.device, self._model.dtype)
         inputs = {"input_features": features}
-        if long_form:
+        if long_form or words:
             inputs["attention_mask"] = extracted["attention_mask"].to(self._model.device)
         return inputs
 
     def _generate_options(self, options: DecodeOptions, *, long_form: bool) -> dict[str, Any]:
         chosen: dict[str, Any] = {
-            "num_beams": options.beam_size,
-            "do_sample": False,
             # Long form seeks by timestamps, so it decodes them whatever was asked for.
             "return_timestamps": options.timestamps != "none" or long_form,
-            "condition_on_prev_tokens": False,
+            "num_beams": options.beam_size,
+            "temperature": options.temperatures,
+            "condition_on_prev_tokens": options.condition_on_previous_text,
+            "compression_ratio_threshold": options.compression_ratio_threshold,
+            "logprob_threshold": options.logprob_threshold,
+            "no_speech_threshold": options.no_speech_threshold,
         }
+        if options.timestamps == "word":
+            if not getattr(self._model.generation_config, "alignment_heads", None):
+                raise UnsupportedOptionError(
+                    "decode.timestamps=word: this checkpoint's generation_config.json names no "
+                    "alignment_heads; add them, or choose segment"
+                )
+            chosen["return_token_timestamps"] = True
+        if options.beam_size > 1:
+            # The winning beam's scores are where its log probabilities are.
+            chosen |= {"return_dict_in_generate": True, "output_scores": True}
         if self._multilingual:
             chosen |= {"language": options.language, "task": options.task}
         if options.max_new_tokens is not None:
             chosen["max_new_tokens"] = options.max_new_tokens
+        if options.prompt is not None:
+            chosen["prompt_ids"] = self._prompt_ids(options.prompt)
         return chosen
 
-    def _segment(self, decoded: Any, duration_seconds: float) -> Segment:
+    def _prompt_ids(self, prompt: str) -> Any:
+        try:
+            ids = self._tokenizer.get_prompt_ids(prompt, return_tensors="pt")
+        except ValueError as error:
+            raise UnsupportedOptionError(f"decode.prompt: {error}; leave it out") from error
+        if len(ids) > MAX_PROMPT_TOKENS + 1:
+            raise UnsupportedOptionError(
+                f"decode.prompt: expected at most {MAX_PROMPT_TOKENS} tokens, got {len(ids) - 1}; "
+                "shorten it"
+            )
+        return ids.to(self._model.device)
+
+    def _segment(self, decoded: Any, duration_seconds: float, language: str | None) -> Segment:
         start = min(decoded.start, duration_seconds)
+        end = max(start, min(decoded.end, duration_seconds))
+        window = decoded.window
+        words: tuple[Word, ...] = ()
+        if decoded.token_ends is not None:
+            words = words_of(
+                self._tokenizer,
+                self._language_names.get(language or "en", "english"),
+                decoded.tokens,
+                decoded.token_ends,
+                decoded.token_logprobs,
+                self._first_special,
+                (start, end),
+            )
         return Segment(
             start=start,
-            end=max(start, min(decoded.end, duration_seconds)),
+            end=end,
             text=self._decode(self._text_tokens(decoded.tokens)),
             tokens=decoded.tokens,
+            avg_logprob=window.avg_logprob,
+            no_speech_prob=window.no_speech_prob,
+            compression_ratio=window.compression_ratio,
+            temperature=window.temperature,
+            words=words,
+            token_logprobs=decoded.token_logprobs,
+            tries=window.tries,
         )
 
     def _text_tokens(self, tokens: Sequence[int]) -> list[int]:
@@ -303,6 +331,10 @@ class HfEngine:
         if options.language is not None or language_ids is None:
             return options.language
         return str(self._tokenizer.convert_ids_to_tokens(language_ids[row])).strip("<|>")
+
+
+def _is_long(waveform: Waveform) -> bool:
+    return len(waveform.samples) > WINDOW_SECONDS * waveform.sample_rate
 
 
 def _finish(cancelled: set[int], truncated: set[int], row: int) -> Finish:

@@ -41,6 +41,11 @@ FILES: Final = (
 )
 """What is fetched: never pickles or code, nor the second copy in float32 that some repositories hold."""
 
+EMBEDDED: Final = "embedded:"
+"""What a source begins with that names a checkpoint shipped in this package."""
+
+EMBEDDED_FOLDER: Final = Path(__file__).parent / "embedded"
+
 CONNECT_SECONDS: Final = 10.0
 """How long the Hub may take to answer at all: without a network huggingface_hub retries for 24 s."""
 
@@ -49,8 +54,9 @@ CONNECT_SECONDS: Final = 10.0
 class ModelSpec:
     """A checkpoint: its name in tables, where it is, and what it is.
 
-    ``source`` is a Hub id (``openai/whisper-tiny``, pinned by ``revision``) or a local folder
-    (``revision`` is ``None``); ``None`` means that the engine brings its own model.
+    ``source`` is a Hub id (``openai/whisper-tiny``, pinned by ``revision``), a local folder
+    (``revision`` is ``None``) or ``embedded:NAME`` for a checkpoint inside this package; ``None``
+    means that the engine brings its own model.
     ``size_megabytes`` is the download's, 10^6 bytes.
 
     >>> ModelSpec(name="mine", source="/data/my-whisper").revision is None
@@ -93,7 +99,9 @@ def resolve(spec: ModelSpec) -> Path:
             f"model.source={source[:200]!r}: a path through '..' is not followed; "
             "give an absolute folder or a Hub id such as openai/whisper-tiny"
         )
-    if path.is_absolute() or (spec.revision is None and path.is_dir()):
+    if source.startswith(EMBEDDED):
+        folder = _local_folder(spec, EMBEDDED_FOLDER / source.removeprefix(EMBEDDED))
+    elif path.is_absolute() or (spec.revision is None and path.is_dir()):
         folder = _local_folder(spec, path)
     else:
         folder = _hub_folder(spec, source)

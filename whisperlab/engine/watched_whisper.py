@@ -6,6 +6,7 @@ gives are ``generate``'s own, which a test shows. It does not know audio, settin
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -14,19 +15,39 @@ from typing import Any
 import torch
 from transformers import LogitsProcessor, StoppingCriteria, WhisperForConditionalGeneration
 
+from whisperlab.device import synchronise
 from whisperlab.errors import InferenceError
+from whisperlab.transcript import Try
 
 PAST_THE_END = 1 << 30
 """A seek offset in frames beyond any recording: the row's long form is over."""
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """How one window of one row was decoded; ``token_logprobs`` include <|endoftext|>'s."""
+
+    temperature: float
+    avg_logprob: float
+    no_speech_prob: float | None
+    compression_ratio: float
+    token_logprobs: tuple[float, ...]
+    tries: tuple[Try, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class DecodedSegment:
-    """A segment as ``generate`` gave it: seconds from the row's first sample, and its token ids."""
+    """A segment as ``generate`` gave it: seconds from the row's first sample, token ids and window.
+
+    ``token_ends`` are the seconds at which each token ends, by cross attention, when asked for.
+    """
 
     start: float
     end: float
     tokens: tuple[int, ...]
+    token_logprobs: tuple[float, ...]
+    token_ends: tuple[float, ...] | None
+    window: Window
 
 
 @dataclass(slots=True)
@@ -34,29 +55,68 @@ class Following:
     """What one ``generate`` call tells and asks, row by row (a row is one sound of the batch).
 
     ``on_segment(row, segment)`` hears each segment when its window has been decoded;
-    ``is_cancelled(row)`` is asked at every decode step.
+    ``is_cancelled(row)`` is asked at every decode step; ``decode(tokens)`` gives the text of ids
+    without <|endoftext|>; ``tries_allowed`` is the number of temperatures.
     """
 
     on_segment: Callable[[int, DecodedSegment], None]
     is_cancelled: Callable[[int], bool]
+    decode: Callable[[Sequence[int]], str]
+    tries_allowed: int
     cancelled: set[int] = field(default_factory=set)
     truncated: set[int] = field(default_factory=set)
     language_ids: list[int] | None = None
     encode_seconds: float = 0.0
     active: list[int] = field(default_factory=list)
-    """The rows that the running window decodes, in the order of the decoder's batch."""
+    """The rows that the running try decodes, in the order of the decoder's batch."""
+    windows: dict[int, Window] = field(default_factory=dict)
+    """The last judged try of each row's running window."""
+    no_speech: dict[int, float] = field(default_factory=dict)
+    awaits_prefill: bool = False
+    encoded: tuple[torch.Tensor, Any] | None = None
+    """The features of the last encoder pass, shape ``(n_rows, n_mels, n_frames)``, and its output."""
+    step_logprobs: list[torch.Tensor] = field(default_factory=list)
+    """Log probabilities of the chosen tokens, one tensor ``(n_rows,)`` a step; not for beams."""
+    _tries: dict[int, tuple[Try, ...]] = field(default_factory=dict)
     _unsure: list[int] = field(default_factory=list)
 
     def begin_window(self, rows: Sequence[int]) -> None:
         """A window of ``rows`` begins."""
-        self.active, self._unsure = list(rows), []
+        self._tries = {}
+        self._begin_try(rows)
 
-    def asked(self, position: int, needs_fallback: bool) -> None:
-        """``generate`` has judged the row at ``position``; unsure rows form the next try's batch."""
-        if needs_fallback:
-            self._unsure.append(self.active[position])
+    def _begin_try(self, rows: Sequence[int]) -> None:
+        self.active, self._unsure = list(rows), []
+        self.awaits_prefill, self.step_logprobs = True, []
+
+    def judged(
+        self,
+        position: int,
+        tokens: Sequence[int],
+        logprobs: Sequence[float],
+        temperature: float,
+        *,
+        unsure: bool,
+    ) -> bool:
+        """Notes a try that ``generate`` has judged; returns whether the row is decoded again.
+
+        The rows that are form the next try's batch. After the last temperature there is none,
+        however unsure the row.
+        """
+        row = self.active[position]
+        again = unsure and len(self._tries.get(row, ())) + 1 < self.tries_allowed
+        average = sum(logprobs) / len(logprobs) if logprobs else 0.0
+        ratio = compression_ratio(self.decode(tokens))
+        trail = (*self._tries.get(row, ()), Try(temperature, average, ratio, not again))
+        self._tries[row] = trail
+        self.windows[row] = Window(
+            temperature, average, self.no_speech.get(row), ratio, tuple(logprobs), trail
+        )
+        if again:
+            self._unsure.append(row)
         if position == len(self.active) - 1 and self._unsure:
-            self.begin_window(self._unsure)
+            self._begin_try(self._unsure)
+        return again
 
     def poll(self, row: int) -> bool:
         """Returns whether ``row`` is to stop, and remembers it."""
@@ -65,24 +125,27 @@ class Following:
         return row in self.cancelled
 
 
-class StopCancelled(StoppingCriteria):  # type: ignore[misc] # transformers is untyped
-    """Ends the rows that are cancelled, at the next decode step."""
+def compression_ratio(text: str) -> float:
+    """Returns UTF-8 bytes / zlib bytes: above 2.4 a text most likely loops (openai/whisper).
 
-    def __init__(self, following: Following) -> None:
-        self._following = following
-
-    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
-        """Returns a bool a decoder row, shape ``(n_rows * n_beams,)``."""
-        active = self._following.active
-        stop = torch.tensor([self._following.poll(row) for row in active], device=input_ids.device)
-        return stop.repeat_interleave(input_ids.shape[0] // len(active))
+    >>> compression_ratio("one two three") < 1 < compression_ratio("one " * 50)
+    True
+    """
+    content = text.encode("utf-8", "replace")
+    return len(content) / len(zlib.compress(content))
 
 
-class RefuseNaN(LogitsProcessor):  # type: ignore[misc] # transformers is untyped
-    """Raises when a window's first logits are not numbers: damaged weights or an overflow."""
+class KeepLogprobs(LogitsProcessor):  # type: ignore[misc] # transformers is untyped
+    """Keeps the log probabilities of a step until the token is chosen; refuses NaN.
 
-    def __init__(self) -> None:
+    Stands last among the rules and before sampling's temperature, so that a probability is the
+    model's under the rules, at temperature 1.
+    """
+
+    def __init__(self, *, keep: bool) -> None:
+        self._keep = keep
         self._begin_index: int | None = None
+        self.last: torch.Tensor | None = None
 
     def set_begin_index(self, begin_index: int) -> None:
         """``generate`` says at which position a window's first new token stands."""
@@ -96,7 +159,28 @@ class RefuseNaN(LogitsProcessor):  # type: ignore[misc] # transformers is untype
                 "overflows: try quantization=none",
                 code="non_finite_logits",
             )
+        if self._keep:
+            self.last = scores.float().log_softmax(dim=-1)
         return scores
+
+
+class StopCancelled(StoppingCriteria):  # type: ignore[misc] # transformers is untyped
+    """Ends the rows that are cancelled, at the next decode step; notes the chosen tokens' chances."""
+
+    def __init__(self, following: Following, logprobs: KeepLogprobs) -> None:
+        self._following = following
+        self._logprobs = logprobs
+
+    def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
+        """Returns a bool a decoder row, shape ``(n_rows * n_beams,)``."""
+        following = self._following
+        if self._logprobs.last is not None:
+            chosen = self._logprobs.last.gather(-1, input_ids[:, -1:]).squeeze(-1)
+            following.step_logprobs.append(chosen)
+            self._logprobs.last = None
+        active = following.active
+        stop = torch.tensor([following.poll(row) for row in active], device=input_ids.device)
+        return stop.repeat_interleave(input_ids.shape[0] // len(active))
 
 
 class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # transformers is untyped
@@ -104,26 +188,62 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
 
     following: Following
 
-    def watch_encoder(self) -> None:
-        """Makes the encoder's time count apart from decoding; call once after loading."""
+    def watch(self) -> None:
+        """Lets the encoder's time count apart, no sound be encoded twice, no-speech be read.
+
+        Call once after loading.
+        """
         begun: list[float] = []
+        kind = self.device.type
 
         def before(*_: Any) -> None:
-            self._synchronise()
+            synchronise(kind)
             begun.append(perf_counter())
 
         def after(*_: Any) -> None:
-            self._synchronise()
+            synchronise(kind)
             self.following.encode_seconds += perf_counter() - begun.pop()
 
         encoder = self.get_encoder()
+        self._encode_once(encoder)
         encoder.register_forward_pre_hook(before)
         encoder.register_forward_hook(after)
+        self.register_forward_hook(self._read_no_speech, with_kwargs=True)
 
-    def _synchronise(self) -> None:
-        from whisperlab.device import synchronise
+    def _encode_once(self, encoder: Any) -> None:
+        """Lets the encoder answer from memory when it is asked for the window it has just encoded.
 
-        synchronise(self.device.type)
+        ``generate`` encodes a window once to detect the language, again to decode it, and again for
+        every temperature of the fallback.
+        """
+        encode = encoder.forward
+
+        def forward(input_features: torch.Tensor, *positional: Any, **named: Any) -> Any:
+            known = self.following.encoded
+            plain = not (positional or named.get("output_attentions"))
+            if known is not None and plain and torch.equal(known[0], input_features):
+                return known[1]
+            encoded = encode(input_features, *positional, **named)
+            if plain:
+                self.following.encoded = (input_features, encoded)
+            return encoded
+
+        encoder.forward = forward
+
+    def _read_no_speech(self, _: Any, __: Any, inputs: dict[str, Any], outputs: Any) -> None:
+        """Reads P(<|nospeech|>) after <|startoftranscript|> from the prefill's logits."""
+        following, config = self.following, self.generation_config
+        marker = getattr(config, "no_timestamps_token_id", None)
+        if not following.awaits_prefill or marker is None:
+            return
+        following.awaits_prefill = False
+        ids = inputs["decoder_input_ids"]  # shape (n_rows * n_beams, prompt)
+        start = (ids == config.decoder_start_token_id).int().argmax(dim=-1)
+        rows = torch.arange(len(ids), device=ids.device)
+        chances = outputs.logits[rows, start].float().softmax(dim=-1)[:, marker - 1]
+        beams = len(ids) // len(following.active)
+        for row, chance in zip(following.active, chances[::beams].tolist(), strict=True):
+            following.no_speech[row] = chance
 
     def generate_with_fallback(self, **arguments: Any) -> Any:
         """As transformers', after noting which rows the window decodes."""
@@ -151,25 +271,52 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
         )
         following = self.following
         row = following.active[index]
+        tokens = seek_sequence.tolist()
+        ended = bool(tokens) and tokens[-1] == generation_config.eos_token_id
         if row in following.cancelled:
             needs_fallback = should_skip = False
-        elif int(seek_sequence[-1]) != generation_config.eos_token_id and not needs_fallback:
+        again = following.judged(
+            index,
+            tokens[:-1] if ended else tokens,
+            self._logprobs(tokens, seek_outputs, index),
+            temperature,
+            unsure=needs_fallback,
+        )
+        if not (ended or again or row in following.cancelled):
             following.truncated.add(row)
-        following.asked(index, needs_fallback)
         return needs_fallback, should_skip
+
+    def _logprobs(self, tokens: Sequence[int], seek_outputs: Any, index: int) -> list[float]:
+        """Returns one log probability a token, <|endoftext|> included."""
+        steps = self.following.step_logprobs
+        if steps:
+            return [float(step[index]) for step in steps[: len(tokens)]]
+        scores = seek_outputs[index]["scores"]  # of the winning beam, one (vocabulary,) a step
+        return [float(step[token]) for step, token in zip(scores, tokens, strict=False)]
 
     def _retrieve_segment(self, **arguments: Any) -> tuple[Any, Any]:
         segments, offset = WhisperForConditionalGeneration._retrieve_segment(**arguments)
         row = arguments["prev_idx"]
+        window = self.following.windows[row]
+        prompt_length = arguments["decoder_input_ids"].shape[-1]
         for segment in segments:
-            tokens = tuple(int(token) for token in segment["tokens"])
+            first, last = (position - prompt_length for position in segment["idxs"])
+            ends = segment.get("token_timestamps")
             self.following.on_segment(
-                row, DecodedSegment(float(segment["start"]), float(segment["end"]), tokens)
+                row,
+                DecodedSegment(
+                    start=float(segment["start"]),
+                    end=float(segment["end"]),
+                    tokens=tuple(segment["tokens"].tolist()),
+                    token_logprobs=window.token_logprobs[first:last],
+                    token_ends=None if ends is None else tuple(ends.tolist()),
+                    window=window,
+                ),
             )
         return segments, PAST_THE_END if self.following.poll(row) else offset
 
     def detect_language(self, *positional: Any, **named: Any) -> torch.Tensor:
         """As transformers'; notes the language token of each row, shape ``(n_rows,)``."""
         ids: torch.Tensor = super().detect_language(*positional, **named)
-        self.following.language_ids = [int(token) for token in ids]
+        self.following.language_ids = ids.tolist()
         return ids

@@ -82,7 +82,7 @@ def build_experiment(config: Mapping[str, Any], settings: RunSettings) -> Experi
         command=shlex.join(["python", "-m", "whisperlab.eval", *sys.argv[1:]]),
         git=git_state(),
         versions=versions(),
-        model={key: model.get(key) for key in ("name", "source", "revision", "licence")},
+        model={key: model.get(key) for key in ("name", "source", "revision", "licence", "note")},
         hardware=dict(hardware()),
     )
     return Experiment(

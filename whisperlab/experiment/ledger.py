@@ -27,7 +27,7 @@ from types import TracebackType
 from typing import Any, BinaryIO, Self
 
 from whisperlab.errors import DatasetError, RunInUseError, WriteError
-from whisperlab.transcript import Segment, Word
+from whisperlab.transcript import Segment, Try, Word
 from whisperlab.utterance import Failure, Outcome, State
 
 FSYNC_EVERY_RECORDS = 8
@@ -191,6 +191,8 @@ def outcome_from_json(record: Mapping[str, Any]) -> Outcome:
                 **segment,
                 "tokens": tuple(segment["tokens"]),
                 "words": tuple(Word(**word) for word in segment["words"]),
+                "token_logprobs": tuple(segment["token_logprobs"]),
+                "tries": tuple(Try(**one) for one in segment["tries"]),
             }
         )
         for segment in record["segments"]

@@ -127,7 +127,7 @@ class RunCard:
     """``commit`` (or null) and ``dirty``."""
     versions: Mapping[str, str]
     model: Mapping[str, Any]
-    """``name``, ``source``, ``revision``, ``licence``."""
+    """``name``, ``source``, ``revision``, ``licence``, ``note``."""
     hardware: Mapping[str, Any]
     attempts: Sequence[Mapping[str, Any]] = ()
     """Each ``{"started", "ended", "end_reason"}``, ISO 8601 UTC; the last is open while it runs."""

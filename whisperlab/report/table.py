@@ -92,6 +92,8 @@ def _lines(result: RunResult) -> Iterator[tuple[str, str, str]]:
         yield "latency", percentiles, sample
     else:
         yield "latency", notation.DASH, "no utterance was timed one at a time"
+    if result.card.model.get("note"):
+        yield "model", str(result.card.model.get("name")), str(result.card.model["note"])
     yield "profile", scores.profile.get("name", notation.DASH), scores.profile.get("hash", "")
     yield "code", code_version(result.card), ""
     yield "run folder", str(result.folder), ""

@@ -1,0 +1,52 @@
+"""From Whisper's token times to words.
+
+Owns the grouping of a segment's tokens into words with times. It does not know how the times came
+about (cross attention and dynamic time warping, in transformers).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from whisperlab.transcript import Word
+
+
+def words_of(
+    tokenizer: Any,
+    language: str,
+    tokens: Sequence[int],
+    ends: Sequence[float],
+    logprobs: Sequence[float],
+    first_special: int,
+    span: tuple[float, float],
+) -> tuple[Word, ...]:
+    """Returns the words of a segment in order, inside ``span`` (seconds), none overlapping.
+
+    ``tokens`` are the segment's ids with their ``ends`` in seconds and ``logprobs``; a token begins
+    where the one before it ends. Ids from ``first_special`` on are no text. A word's probability
+    is the mean of its tokens'.
+    """
+    from transformers.models.whisper.tokenization_whisper import (
+        _combine_tokens_into_words,  # the only place where transformers has Whisper's word rules
+    )
+
+    text = [index for index, token in enumerate(tokens) if token < first_special]
+    if not text:
+        return ()
+    words, _, groups = _combine_tokens_into_words(
+        tokenizer, [tokens[index] for index in text], language
+    )
+    found = []
+    cursor, limit = span
+    for word, group in zip(words, groups, strict=True):
+        members = [text[position] for position in group]
+        begin = ends[members[0] - 1] if members[0] > 0 else span[0]
+        start = min(max(begin, cursor), limit)
+        end = min(max(ends[members[-1]], start), limit)
+        chances = [math.exp(logprobs[index]) for index in members] if logprobs else []
+        probability = sum(chances) / len(chances) if chances else None
+        found.append(Word(start, end, word.strip(), probability))
+        cursor = end
+    return tuple(found)
