@@ -1,6 +1,33 @@
 """Which Whisper configuration should I run, how sure is that, and how do I serve exactly that?
 
-Importing this package loads neither torch nor gradio nor hydra.
+Importing this package loads neither torch nor gradio nor hydra; :func:`load` does.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from whisperlab.transcriber import Transcriber
+
 __version__ = "0.1.0"
+
+
+def load(preset: str = "default", *overrides: str) -> Transcriber:
+    """Returns the Transcriber of a preset, the same that every command builds from it.
+
+    ``preset`` is a name of ``conf/preset``; ``overrides`` are those of the command line, as
+    ``"segmentation=fixed"`` or ``"decode.language=de"``. The model is read when it first
+    transcribes, or by ``Transcriber.load()``.
+
+    Raises:
+        ConfigError: no such preset, or an override is wrong; the message names the key.
+
+    >>> turbo = load("turbo", "decode.beam_size=5")
+    >>> turbo.settings.quantization.name, turbo.options.beam_size
+    ('bfloat16', 5)
+    """
+    from whisperlab.config.build import build_transcriber
+    from whisperlab.config.compose import compose
+
+    return build_transcriber(compose("transcriber", [f"preset={preset}", *overrides]))

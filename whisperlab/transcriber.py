@@ -18,7 +18,7 @@ from whisperlab.errors import AudioError, ConfigError, InferenceError, ModelErro
 from whisperlab.preprocess.protocol import Preprocessor
 from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.stopwatch import Stopwatch
-from whisperlab.transcript import Segment, Transcript
+from whisperlab.transcript import Finish, Segment, Transcript
 
 Source = bytes | os.PathLike[str] | Waveform
 """A file, the bytes of one, or sound already in memory."""
@@ -125,7 +125,7 @@ class Transcriber:
         jobs = [self._prepare(source) for source in batch]
         pieces = [(index, piece) for index, job in enumerate(jobs) for piece in job.pieces]
         listener = watch if watch is not None else SilentWatch()
-        for first in range(0, len(pieces), len(batch)):
+        for first in range(0, len(pieces), max(1, len(batch))):
             self._run(engine, jobs, pieces[first : first + len(batch)], listener)
         return [self._finish(job) for job in jobs]
 
@@ -163,7 +163,7 @@ class Transcriber:
         watch: Watch,
     ) -> None:
         """Transcribes ``pieces`` together; on a failure halves them until the culprit stands alone."""
-        pieces = [(index, piece) for index, piece in pieces if jobs[index].error is None]
+        pieces = _still_wanted(pieces, jobs, watch, self.options.timeout_seconds)
         if not pieces:
             return
         started = perf_counter()
@@ -208,6 +208,30 @@ class Transcriber:
             batch_size=job.batch_size,
             timed_out=job.timed_out,
         )
+
+
+def _still_wanted(
+    pieces: Sequence[tuple[int, Waveform]],
+    jobs: Sequence[_Job],
+    watch: Watch,
+    timeout_seconds: float | None,
+) -> list[tuple[int, Waveform]]:
+    """Returns the pieces whose sound neither failed nor was stopped.
+
+    A sound that was stopped costs nothing more: its later pieces never reach the engine and stand as
+    empty cancelled transcripts.
+    """
+    pieces = [(index, piece) for index, piece in pieces if jobs[index].error is None]
+    observer = _PieceWatch(watch, pieces, jobs, timeout_seconds)
+    stopped = {
+        index
+        for row, (index, _) in enumerate(pieces)
+        if jobs[index].transcripts and observer.cancelled(row)
+    }
+    for index, _ in pieces:
+        if index in stopped:
+            jobs[index].transcripts.append(Transcript("", finish=Finish.CANCELLED))
+    return [(index, piece) for index, piece in pieces if index not in stopped]
 
 
 def _as_inference_error(error: Exception) -> WhisperlabError:

@@ -29,7 +29,7 @@ def transcribe_files(
     line on stderr, the others go on, and the code is 3.
     """
     try:
-        choice = [] if preset is None else [f"+preset={preset}"]
+        choice = [] if preset is None else [f"preset={preset}"]
         transcriber = build_transcriber(compose("transcriber", [*choice, *overrides]))
         if output_dir is not None:
             _check_names(files)
