@@ -7,6 +7,7 @@ decoding.
 from __future__ import annotations
 
 import importlib.util
+import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -87,7 +88,25 @@ def load_model(
         model.to(kind)
     if quantization.name == "dynamic_int8":
         model = _dynamic_int8(model)
+    if quantization.name in ("bnb_nf4", "bnb_fp4"):
+        _leave_the_packed_path(model)
     return model
+
+
+BNB_BLOCK = 64
+"""Weights that share one scale in bitsandbytes' 4-bit layers (its default)."""
+
+
+def _leave_the_packed_path(model: Any) -> None:
+    """Keeps layers whose rows are no whole number of blocks off bitsandbytes' packed CPU product.
+
+    That path (processors with avx512_bf16) reshapes the scales by row and fails on them; the
+    layer's ordinary path does not.
+    """
+    for layer in model.modules():
+        packs = getattr(layer, "support_avx512bf16_for_cpu", False)
+        if packs and layer.in_features % BNB_BLOCK:
+            layer.support_avx512bf16_for_cpu = False
 
 
 def _bitsandbytes(quantization: Quantization) -> Any:
@@ -129,9 +148,13 @@ def quiet_transformers() -> Iterator[None]:
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.disable_progress_bar()
     transformers_logging.set_verbosity_error()
+    kernels = logging.getLogger("bitsandbytes")
+    level = kernels.level
+    kernels.setLevel(logging.ERROR)  # it names an optional package at the first 4-bit product
     try:
         yield
     finally:
+        kernels.setLevel(level)
         transformers_logging.set_verbosity(verbosity)
         if shown:
             transformers_logging.enable_progress_bar()
