@@ -191,8 +191,8 @@ def outcome_from_json(record: Mapping[str, Any]) -> Outcome:
                 **segment,
                 "tokens": tuple(segment["tokens"]),
                 "words": tuple(Word(**word) for word in segment["words"]),
-                "token_logprobs": tuple(segment["token_logprobs"]),
-                "tries": tuple(Try(**one) for one in segment["tries"]),
+                "token_logprobs": tuple(segment.get("token_logprobs", ())),
+                "tries": tuple(Try(**one) for one in segment.get("tries", ())),
             }
         )
         for segment in record["segments"]
