@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 
 TORCHLESS = ("engine=replay", "engine.default_text=hello")
 
@@ -150,8 +153,18 @@ def test_a_trusted_package_is_trusted_by_the_environment_only(tmp_path: Path) ->
         ("hydra.searchpath=[/somewhere]", "hydra.searchpath"),
         ("+hydra.callbacks.x._target_=os.system", "hydra.callbacks"),
         ("hydra.sweeper._target_=os.system", "hydra.sweeper"),
+        ("+hydra.job.env_set.WHISPERLAB_TRUSTED_PACKAGES=evil", "hydra.job.env_set"),
         ("--resolve", "--cfg"),
+        ("--beem-size", "--beem-size"),
+        ("preprocess=null", "override"),
+        ("~decode", "decode"),
+        ("~dataset", "dataset"),
+        ("+x=" + "[" * 3000 + "]" * 3000, "recursion"),
         ("dataset=manifest", "dataset.path"),
+        ("+experiment=../../x", "cannot leave"),
+        ("preprocess=[../x]", "cannot leave"),
+        ("--config-path /tmp", "--config-dir"),
+        ("batch_size=7.5", "batch_size: "),
     ],
 )
 def test_a_wrong_setting_is_named_with_its_key(override: str, said: str, tmp_path: Path) -> None:
@@ -174,6 +187,11 @@ BILLION_LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "\n".join(
         ("batch_size: 1 # é\n".encode("latin-1"), "UTF-8"),
         (b"x: " + b"y" * (1 << 21), "bytes"),
         (b"x: [1, 2\n", "YAML"),
+        (b"defaults:\n  - /model: ../../elsewhere\n", "defaults list"),
+        (b"x: " + b"[" * 100_000 + b"]" * 100_000, "levels"),
+        (b"defaults: 5\n", "defaults"),
+        (b"# @package _global_\ny: env\nrun_dir: ${oc.${y}:HOME}\n", "inside an interpolation"),
+        (b"# @package _global_\nhydra: {job: {env_set: {HF_ENDPOINT: 'http://x'}}}\n", "env_set"),
         (b"# @package _global_\nhydra:\n  callbacks:\n    x: {_target_: os.system}\n", "callbacks"),
     ],
 )
@@ -185,6 +203,73 @@ def test_a_hostile_file_in_a_config_dir_ends_with_2(
     (folder / "x.yaml").write_bytes(content)
     finished = run_eval("--config-dir", "mine", "experiment=x", cwd=tmp_path)
     refuse(finished, 2, said, canary=tmp_path / "canary")
+
+
+def test_a_linked_folder_in_a_config_dir_is_looked_through(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "x.yaml").write_text("a: &a [1]\nb: *a\n")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "experiment").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere" / "loop").symlink_to(tmp_path / "mine")
+    finished = run_eval("--config-dir", "mine", "experiment=x", cwd=tmp_path)
+    refuse(finished, 2, "anchors")
+
+
+@pytest.mark.parametrize("override", ["preprocess=null", "+x=" + "[" * 3000 + "]" * 3000])
+def test_every_face_s_composition_refuses_what_hydra_cannot_read(override: str) -> None:
+    from whisperlab.config.compose import compose
+    from whisperlab.errors import ConfigError
+
+    with pytest.raises(ConfigError):
+        compose("transcriber", [override])
+
+
+def test_a_sweep_s_wrong_job_is_named_and_the_others_run(tmp_path: Path) -> None:
+    arguments = ("-m", "batch_size=1,0,2", *TORCHLESS, "dataset.subset=2", "latency_utterances=0",
+                 "resamples=10", "run_dir=sweep")  # fmt: skip
+    finished = run_eval(*arguments, cwd=tmp_path)
+    refuse(finished, 2, "job 1: batch_size")
+    assert [(tmp_path / "sweep" / name / "scores.json").exists() for name in "012"] == [
+        True,
+        False,
+        True,
+    ]
+    # The line that resumes a job of a sweep resumes the sweep, in the sweep's own folder.
+    resumes = [line for line in finished.stdout.splitlines() if "resume with" in line]
+    assert len(resumes) == 2
+    assert all(line.endswith(" run_dir=sweep") for line in resumes)
+
+
+def test_other_limits_of_the_sound_door_are_another_run(tmp_path: Path) -> None:
+    arguments = (*TORCHLESS, "dataset.subset=2", "latency_utterances=0", "resamples=10",
+                 "run_dir=run")  # fmt: skip
+    assert run_eval(*arguments, "audio.max_seconds=0.2", cwd=tmp_path).returncode == 3
+    refuse(run_eval(*arguments, cwd=tmp_path), 2, "audio.max_seconds: 0.2 -> 3600.0")
+
+
+def test_what_a_manifest_got_wrong_and_the_run_went_on_over_is_counted(tmp_path: Path) -> None:
+    times = np.arange(16_000) / 16_000
+    soundfile.write(tmp_path / "a.wav", 0.1 * np.sin(2 * np.pi * 220 * times), 16_000)
+    rows = [
+        '{"id": "right", "audio": "a.wav", "text": "x", "duration": 1.04}',
+        '{"id": "wrong", "audio": "a.wav", "text": "x", "duration": 1.06}',
+        '{"id": "unsaid", "audio": "a.wav", "text": "x"}',
+        "{no row",
+    ]
+    (tmp_path / "m.jsonl").write_text("\n".join(rows))
+    finished = run_eval(
+        *TORCHLESS, "dataset=manifest", "dataset.path=m.jsonl", "+dataset.on_error=skip",
+        "latency_utterances=0", "resamples=10", "run_dir=run", cwd=tmp_path,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
+    assert "1 bad rows" in finished.stdout
+    assert "1 recordings are not as long" in finished.stdout
+    log = (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8")
+    events = [json.loads(line) for line in log.splitlines()]
+    differing = [event for event in events if event["event"] == "duration differs"]
+    assert [(event["id"], event["declared"], event["found"]) for event in differing] == [
+        ("wrong", 1.06, 1.0)
+    ]
 
 
 def test_a_config_dir_that_is_not_there_ends_with_2(tmp_path: Path) -> None:

@@ -14,7 +14,14 @@ from whisperlab.audio import Waveform
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import Watch
 from whisperlab.engine.replay import ReplayEngine, digest
-from whisperlab.errors import ConfigError, InferenceError, OutOfMemoryError, RunInUseError
+from whisperlab.errors import (
+    ConfigError,
+    InferenceError,
+    OutOfMemoryError,
+    RunInUseError,
+    WriteError,
+)
+from whisperlab.experiment.event_log import log_event, run_log
 from whisperlab.experiment.folder import RunFolder, fingerprint, read_run
 from whisperlab.experiment.ledger import Ledger, read_ledger
 from whisperlab.experiment.result import RunCard, RunResult
@@ -261,6 +268,32 @@ def test_another_run_s_folder_is_refused_with_the_keys_that_differ(tmp_path: Pat
             tmp_path / "run",
             Silent(),
         )
+
+
+@pytest.mark.parametrize("name", ["run.json", "scores.json"])
+def test_a_folder_with_somebody_else_s_files_is_refused(name: str, tmp_path: Path) -> None:
+    dataset, run = Tones(tmp_path / "audio"), tmp_path / "run"
+    run_experiment(experiment(Recogniser(answers()), dataset), run, Silent())
+    (run / name).write_text('{"a": 1}')
+    with pytest.raises(ConfigError, match=f"{name}: expected a file of whisperlab"):
+        run_experiment(experiment(Recogniser(answers()), dataset), run, Silent())
+
+
+def test_a_finished_run_without_its_ledger_is_not_shown_as_whole(tmp_path: Path) -> None:
+    dataset, run = Tones(tmp_path / "audio"), tmp_path / "run"
+    run_experiment(experiment(Recogniser(answers()), dataset), run, Silent())
+    (run / "ledger.jsonl").unlink()
+    with pytest.raises(ConfigError, match="expected 10 records"):
+        run_experiment(experiment(Recogniser(answers()), dataset), run, Silent())
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
+def test_a_log_on_a_full_disk_is_an_error_of_the_run_not_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(WriteError, match="free space"), run_log(Path("/dev/full")):
+        log_event("something")
+    assert capsys.readouterr().err == ""
 
 
 def test_a_run_in_use_is_refused(tmp_path: Path) -> None:

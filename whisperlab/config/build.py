@@ -50,45 +50,56 @@ def build_transcriber(config: Mapping[str, Any]) -> Transcriber:
     Raises:
         ConfigError: a value is wrong (full key named), or the engine cannot honour an option.
     """
-    check_targets({group: config[group] for group in HASHED_GROUPS})
+    check_targets({group: _group(config, group) for group in HASHED_GROUPS})
     engine = build_component(
-        config["engine"],
+        _group(config, "engine"),
         "engine",
-        model=validate(ModelSpec, config["model"], "model"),
-        device=validate(Device, config["device"], "device"),
-        quantization=validate(Quantization, config["quantization"], "quantization"),
+        model=validate(ModelSpec, _group(config, "model"), "model"),
+        device=validate(Device, _group(config, "device"), "device"),
+        quantization=validate(Quantization, _group(config, "quantization"), "quantization"),
     )
-    options = validate(DecodeOptions, config["decode"], "decode")
+    options = validate(DecodeOptions, _group(config, "decode"), "decode")
     settings = cast("EngineSettings", engine)
     settings.check(options)
     return Transcriber(
         engine=settings,
         preprocessors=tuple(
             cast("Preprocessor", build_component(step, f"preprocess.{name}"))
-            for name, step in config["preprocess"].items()
+            for name, step in _group(config, "preprocess").items()
         ),
-        segmentation=cast("Segmentation", build_component(config["segmentation"], "segmentation")),
+        segmentation=cast(
+            "Segmentation", build_component(_group(config, "segmentation"), "segmentation")
+        ),
         options=options,
-        limits=validate(AudioLimits, config["audio"], "audio"),
+        limits=validate(AudioLimits, _group(config, "audio"), "audio"),
     )
 
 
 def build_dataset(config: Mapping[str, Any]) -> Dataset:
     """Returns the dataset of ``config["dataset"]``; reads nothing."""
-    return cast("Dataset", build_component(config["dataset"], "dataset"))
+    return cast("Dataset", build_component(_group(config, "dataset"), "dataset"))
 
 
 def build_profile(config: Mapping[str, Any]) -> Profile:
     """Returns the scoring profile of ``config["profile"]``."""
-    return cast("Profile", build_component(config["profile"], "profile"))
+    return cast("Profile", build_component(_group(config, "profile"), "profile"))
 
 
 def build_metrics(config: Mapping[str, Any]) -> tuple[Metric, ...]:
     """Returns the metrics of ``config["metric"]`` in their order."""
     return tuple(
         cast("Metric", build_component(node, f"metric.{name}"))
-        for name, node in config["metric"].items()
+        for name, node in _group(config, "metric").items()
     )
+
+
+def _group(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """Returns a group's settings; a file of one's own can leave a group out or overwrite it."""
+    group = config.get(name)
+    if not isinstance(group, Mapping):
+        came = "none" if group is None else repr(group)
+        raise ConfigError(f"{name}: expected the settings of this group, got {came:.80}")
+    return group
 
 
 def configuration_hash(config: Mapping[str, Any]) -> str:
@@ -158,11 +169,9 @@ def validate(settings: type[Settings], values: Any, key: str) -> Settings:
 def invalid(error: ValidationError, key: str) -> ConfigError:
     """Returns pydantic's first finding as one line that starts with the full key."""
     first = error.errors(include_url=False, include_context=False)[0]
-    where = (
-        ".".join([key, *(str(part) for part in first["loc"])])
-        if key
-        else ".".join(str(part) for part in first["loc"])
-    )
+    # pydantic puts the branches of a union ("constrained-int") among the keys
+    steps = [str(step) for step in first["loc"] if str(step).replace("_", "").isalnum()]
+    where = ".".join([*([key] if key else []), *steps])
     got = first.get("input")
     shown = "" if isinstance(got, (Mapping, list)) else f", got {got!r}"
     return ConfigError(f"{where}: {first['msg']}{shown}")

@@ -6,10 +6,13 @@ Owns the way from ``sys.argv`` to a task and from errors to one line on stderr a
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +57,17 @@ def run_command(config_name: str, task: Task) -> int:
     os.environ[FULL_ERROR_VARIABLE] = "1"  # Hydra hands errors on instead of exiting with 1
     signal.signal(signal.SIGTERM, _terminate)
     codes: list[int] = []
+    composing = True
 
     def job(composed: DictConfig) -> None:
         # Caught here, not around Hydra: a sweep's other jobs go on, and Hydra adds no line of its own.
+        nonlocal composing
+        composing = False
         try:
             codes.append(task(job_config(composed)))
         except WhisperlabError as error:
-            codes.append(_fail(error, error.exit_code, debug))
+            codes.append(_fail(error, error.exit_code, debug, _job_name()))
+        composing = True
 
     try:
         _check_arguments(config_name)
@@ -69,7 +76,9 @@ def run_command(config_name: str, task: Task) -> int:
         return _fail(error, error.exit_code, debug)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         return _fail(error, EXIT_USAGE, debug)
-    except UnicodeDecodeError as error:
+    except (ValueError, RecursionError) as error:  # Hydra's, for a defaults list or 10^4 brackets
+        if not composing:
+            raise
         return _fail(error, EXIT_USAGE, debug)
     except OSError as error:
         return _fail(error, WriteError.exit_code, debug)
@@ -92,10 +101,18 @@ def _terminate(*_: object) -> None:
     raise Terminated
 
 
-def _fail(error: Exception, code: int, debug: bool) -> int:
+def _job_name() -> str:
+    """Returns which job of a sweep is running, for its error line; empty outside a sweep."""
+    composed = HydraConfig.get()
+    if composed.mode != RunMode.MULTIRUN:
+        return ""
+    return f"job {composed.job.num}: "
+
+
+def _fail(error: Exception, code: int, debug: bool, where: str = "") -> int:
     if debug:
         sys.excepthook(type(error), error, error.__traceback__)
-    print(f"error: {one_line(error)}", file=sys.stderr)  # noqa: T201 - the command's one line
+    print(f"error: {where}{one_line(error)}", file=sys.stderr)  # noqa: T201 - the command's one line
     return code
 
 
@@ -105,7 +122,7 @@ def _check_arguments(config_name: str) -> None:
     Hydra itself instantiates callbacks, launchers, sweepers and logging handlers before a task
     sees its configuration, so its own section is composed and looked at first.
     """
-    arguments = get_args_parser().parse_args()
+    arguments = _arguments()
     if arguments.help or arguments.hydra_help or arguments.shell_completion:
         return
     if arguments.experimental_rerun is not None:
@@ -116,11 +133,14 @@ def _check_arguments(config_name: str) -> None:
         override.lstrip("+~").startswith("hydra.searchpath") for override in arguments.overrides
     ):
         raise ConfigError("hydra.searchpath is not allowed; use --config-dir")
-    for folder in (arguments.config_dir, arguments.config_path):
-        if folder is not None:
-            check_config_dir(Path(folder))
-    search_path = create_config_search_path(arguments.config_path or str(CONF_DIR))
+    if arguments.config_path is not None:
+        raise ConfigError(
+            "--config-path would replace whisperlab's own configuration; use --config-dir"
+        )
+    search_path = create_config_search_path(str(CONF_DIR))
+    _check_choices(arguments)
     if arguments.config_dir is not None:
+        check_config_dir(Path(arguments.config_dir))
         search_path.prepend(
             provider="command-line", path=f"file://{Path(arguments.config_dir).resolve()}"
         )
@@ -137,9 +157,38 @@ def _check_arguments(config_name: str) -> None:
     _check_hydra_section(OmegaConf.to_container(composed.hydra, resolve=False))
 
 
+def _check_choices(arguments: Namespace) -> None:
+    """Raises for a group's choice that leaves the checked folders (``experiment=../../x``)."""
+    folders = [CONF_DIR, *([Path(arguments.config_dir)] if arguments.config_dir else [])]
+    for override in (*arguments.overrides, f"config={arguments.config_name or ''}"):
+        key, _, choice = override.partition("=")
+        group = key.lstrip("+~").partition("@")[0]
+        is_group = "/" in group or any((folder / group).is_dir() for folder in folders)
+        if (is_group or key == "config") and ".." in choice:
+            raise ConfigError(f"{override}: a choice cannot leave its folder; use --config-dir")
+
+
+def _arguments() -> Namespace:
+    """Returns the parsed command line; argparse's usage and error become one line."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return get_args_parser().parse_args()
+    except SystemExit as stop:
+        if not stop.code:  # --version
+            raise
+        reason = said.getvalue().strip().rpartition("error: ")[2]
+        raise ConfigError(
+            f"{reason}; options such as --config-dir DIR stand before key=value, --help lists them"
+        ) from stop
+
+
 def _check_hydra_section(section: Any) -> None:
     if section["callbacks"] or section["searchpath"]:
         raise ConfigError("hydra.callbacks and hydra.searchpath are not allowed; use --config-dir")
+    if section["job"]["env_set"]:
+        # It would reach WHISPERLAB_TRUSTED_PACKAGES, and with it what a target may name.
+        raise ConfigError("hydra.job.env_set is not allowed; set variables in your shell")
     for name in ("launcher", "sweeper"):
         target = str(section[name]["_target_"])
         if not target.startswith(HYDRA_PLUGINS):

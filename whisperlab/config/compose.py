@@ -6,6 +6,7 @@ configuration builds.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -30,7 +31,12 @@ MAX_CONFIG_BYTES = 1 << 20
 ALLOWED_RESOLVERS = frozenset({"now"})
 """Interpolation functions a configuration may call; ``oc.env`` would copy secrets into run.json."""
 
+MAX_CONFIG_DEPTH = 40
+"""Levels of a configuration file; the deepest of ours has 5, and a parser recurses on each."""
+
 _RESOLVER = re.compile(r"\$\{\s*([A-Za-z_][\w.]*)\s*:")
+_NESTED = re.compile(r"\$\{[^{}]*\$\{")
+"""``${oc.${x}:HOME}``: a resolver's name can itself be an interpolation, so none may hold another."""
 
 
 def compose(config_name: str, overrides: Sequence[str] = ()) -> Mapping[str, Any]:
@@ -45,7 +51,12 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> Mapping[str, Any
     try:
         with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
             composed = hydra_compose(config_name=config_name, overrides=list(overrides))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (
+        HydraException,
+        OmegaConfBaseException,
+        ValueError,  # Hydra's, for a group's choice that is neither name nor list
+        RecursionError,  # its parser's, for 10^4 brackets
+    ) as error:
         raise ConfigError(one_line(error)) from error
     return resolve(composed)
 
@@ -58,6 +69,10 @@ def resolve(composed: DictConfig) -> Mapping[str, Any]:
     """
     raw = OmegaConf.to_container(composed, resolve=False)
     for key, text in _strings(raw):
+        if _NESTED.search(text):
+            raise ConfigError(
+                f"{key}: an interpolation inside an interpolation is not allowed; write it out"
+            )
         for resolver in _RESOLVER.findall(text):
             if resolver not in ALLOWED_RESOLVERS:
                 raise ConfigError(
@@ -78,8 +93,9 @@ def resolve(composed: DictConfig) -> Mapping[str, Any]:
 def check_config_dir(folder: Path) -> None:
     """Raises unless every YAML file below a user's ``--config-dir`` is safe to hand to Hydra.
 
-    Anchors and aliases are refused (a nine-level chain of them expands to a billion nodes), as are
-    tags that name Python objects, files over 1 MiB and files that are not UTF-8.
+    Linked folders are looked through too: Hydra follows them. Anchors and aliases are refused (a
+    nine-level chain of them expands to a billion nodes), as are tags that name Python objects,
+    files over 1 MiB or 40 levels deep and files that are not UTF-8.
 
     Raises:
         ConfigError: naming the file, and the line where there is one.
@@ -88,7 +104,7 @@ def check_config_dir(folder: Path) -> None:
         raise ConfigError(
             f"--config-dir {folder}: not a folder; give the folder that holds your groups"
         )
-    for path in sorted(folder.rglob("*.yaml")):
+    for path in sorted(_yaml_files(folder)):
         if not path.is_file():
             raise ConfigError(f"{path}: expected a file, found a folder or a device")
         if path.stat().st_size > MAX_CONFIG_BYTES:
@@ -100,9 +116,35 @@ def check_config_dir(folder: Path) -> None:
         except UnicodeDecodeError as error:
             raise ConfigError(f"{path}: not UTF-8 text; save the file as UTF-8") from error
         _check_events(path, text)
+        _check_defaults(path, text)
+
+
+def _check_defaults(path: Path, text: str) -> None:
+    """Raises for a defaults list that reaches outside the folders that were checked."""
+    content = yaml.safe_load(text)
+    chosen = content.get("defaults") if isinstance(content, Mapping) else None
+    if any(".." in value for _, value in _strings(chosen)):
+        raise ConfigError(
+            f"{path}: a defaults list cannot reach outside its folder; leave '..' out"
+        )
+
+
+def _yaml_files(folder: Path) -> Iterator[Path]:
+    """Yields what Hydra could read as ``*.yaml`` below ``folder``; each real folder once."""
+    seen: set[str] = set()
+    for root, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(root)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        for name in (*names, *folders):
+            if name.endswith(".yaml"):
+                yield Path(root, name)
 
 
 def _check_events(path: Path, text: str) -> None:
+    depth = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             where = path if event.start_mark is None else f"{path}:{event.start_mark.line + 1}"
@@ -111,6 +153,10 @@ def _check_events(path: Path, text: str) -> None:
             tag = str(getattr(event, "tag", None) or "")
             if tag.startswith("tag:yaml.org,2002:python/"):
                 raise ConfigError(f"{where}: tag {tag} is not allowed; write plain values")
+            depth += isinstance(event, yaml.CollectionStartEvent)
+            depth -= isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_CONFIG_DEPTH:
+                raise ConfigError(f"{where}: more than {MAX_CONFIG_DEPTH} levels; flatten it")
     except yaml.YAMLError as error:
         raise ConfigError(f"{path}: not valid YAML: {one_line(error)}") from error
 

@@ -20,7 +20,7 @@ from whisperlab.config.build import (
 )
 from whisperlab.device import default_batch_size, hardware, resolve
 from whisperlab.eval.progress import TerminalProgress
-from whisperlab.experiment.folder import fingerprint
+from whisperlab.experiment.folder import LOG, fingerprint
 from whisperlab.experiment.provenance import git_state, versions
 from whisperlab.experiment.result import RunCard, RunResult
 from whisperlab.experiment.runner import Experiment, run_experiment
@@ -54,6 +54,13 @@ def evaluate(config: Mapping[str, Any]) -> tuple[RunResult, int]:
         slice_scores(scored, resamples=settings.resamples, seed=settings.seed),
     )
     Console().print(run_table(result))
+    if result.card.dataset.get("skipped"):
+        print(f"{result.card.dataset['skipped']} bad rows of the dataset were left out")  # noqa: T201
+    if result.duration_mismatches:
+        print(  # noqa: T201 - a command's face
+            f"{result.duration_mismatches} recordings are not as long as the manifest says "
+            f"(by more than 5 % or 0.5 s): see {LOG} in the run folder"
+        )
     print(f"report: {report}")  # noqa: T201 - a command's face
     return result, exit_code(result, settings.max_failed_fraction)
 
@@ -71,7 +78,8 @@ def build_experiment(config: Mapping[str, Any], settings: RunSettings) -> Experi
     batch_size = default_batch_size(kind) if settings.batch_size == "auto" else settings.batch_size
     identity = dict(dataset.identity())
     hash_ = configuration_hash(config)
-    options = {"batch_size": batch_size, "seed": settings.seed}
+    # The limits of the sound door decide which utterances have a text at all.
+    options = {"batch_size": batch_size, "seed": settings.seed, "audio": config["audio"]}
     model = config["model"]
     card = RunCard(
         fingerprint=fingerprint(hash_, identity, options),
@@ -98,9 +106,12 @@ def build_experiment(config: Mapping[str, Any], settings: RunSettings) -> Experi
 
 
 def resume_line(run_dir: Path) -> str:
-    """Returns the command that goes on where this one may stop."""
-    overrides = [argument for argument in sys.argv[1:] if not argument.startswith("run_dir=")]
-    return shlex.join(["python", "-m", "whisperlab.eval", *overrides, f"run_dir={run_dir}"])
+    """Returns the command that goes on where this one may stop: the whole sweep for one of its jobs."""
+    arguments = [
+        argument for argument in sys.argv[1:] if not argument.lstrip("+").startswith("run_dir=")
+    ]
+    folder = run_dir.parent if {"-m", "--multirun"} & set(arguments) else run_dir
+    return shlex.join(["python", "-m", "whisperlab.eval", *arguments, f"run_dir={folder}"])
 
 
 def exit_code(result: RunResult, max_failed_fraction: float) -> int:

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from whisperlab.errors import WriteError
@@ -29,10 +30,12 @@ def run_log(path: Path) -> Iterator[None]:
         yield
         ended = "finished"
     finally:
-        log_event("attempt ended", reason=ended)
-        LOGGER.removeHandler(handler)
-        LOGGER.setLevel(level)
-        handler.close()
+        try:
+            log_event("attempt ended", reason=ended)
+        finally:
+            LOGGER.removeHandler(handler)
+            LOGGER.setLevel(level)
+            handler.close()
 
 
 class JsonLinesHandler(logging.FileHandler):
@@ -49,6 +52,22 @@ class JsonLinesHandler(logging.FileHandler):
         fields = getattr(record, "fields", {})
         line = {"time": utc_now(), "level": record.levelname.lower(), "event": record.getMessage()}
         return json.dumps({**line, **fields}, ensure_ascii=False, default=str)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """Hands a full disk on as an error of the run; logging would print a traceback."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        raise WriteError(
+            f"{self.baseFilename}: cannot write ({error.strerror}); free space, then run the same "
+            "command again: it goes on where it stopped"
+        ) from error
+
+    def close(self) -> None:
+        """Closes the file; what a full disk did not take is dropped, the run ends with 74 anyway."""
+        with suppress(OSError):
+            super().close()
 
 
 def log_event(event: str, **fields: object) -> None:

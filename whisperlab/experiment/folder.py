@@ -60,12 +60,22 @@ class RunFolder:
     def card(self) -> RunCard | None:
         """Returns the run card, ``None`` in a new folder."""
         path = self.path / RUN_CARD
-        return RunCard(**_read(path)) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return RunCard(**_read(path))
+        except TypeError as error:
+            raise _not_ours(path) from error
 
     def scores(self) -> Scores | None:
         """Returns the scores, ``None`` before the run has finished."""
         path = self.path / SCORES
-        return scores_from_json(_read(path)) if path.exists() else None
+        if not path.exists():
+            return None
+        try:
+            return scores_from_json(_read(path))
+        except (TypeError, KeyError) as error:
+            raise _not_ours(path) from error
 
     def check(self, wanted: RunCard) -> None:
         """Raises unless the folder is new or holds the run that ``wanted`` describes.
@@ -95,26 +105,40 @@ class RunFolder:
             present if present is not None else card,
             attempts=(*earlier, {"started": utc_now(), "ended": None, "end_reason": None}),
         )
-        self._write(RUN_CARD, asdict(begun))
+        self.write_card(begun)
         return begun
 
     def end(self, card: RunCard, reason: str) -> RunCard:
         """Closes the last attempt with ``reason``; returns the card."""
         last = {**card.attempts[-1], "ended": utc_now(), "end_reason": reason}
         ended = replace(card, attempts=(*card.attempts[:-1], last))
-        self._write(RUN_CARD, asdict(ended))
+        self.write_card(ended)
         return ended
+
+    def write_card(self, card: RunCard) -> None:
+        """Writes run.json."""
+        self._write(RUN_CARD, asdict(card))
 
     def write_scores(self, scores: Scores) -> None:
         """Writes scores.json in INTERFACES' schema."""
         self._write(SCORES, scores_to_json(scores))
 
     def result(self) -> RunResult | None:
-        """Returns the finished run, ``None`` when it has not finished."""
+        """Returns the finished run, ``None`` when it has not finished.
+
+        Raises:
+            ConfigError: the ledger does not hold the utterances that the scores count.
+        """
         card, scores = self.card(), self.scores()
         if card is None or scores is None:
             return None
-        return RunResult(self.path, card, scores, tuple(read_ledger(self.path / LEDGER)))
+        outcomes = tuple(read_ledger(self.path / LEDGER))
+        if len(outcomes) != scores.utterances.total:
+            raise ConfigError(
+                f"{self.path / LEDGER}: expected {scores.utterances.total} records as {SCORES} "
+                f"counts, found {len(outcomes)}; restore it, or choose another run_dir"
+            )
+        return RunResult(self.path, card, scores, outcomes)
 
     def _write(self, name: str, content: Mapping[str, Any]) -> None:
         """Replaces a JSON file in one step: a reader or a kill sees the old one or the new one."""
@@ -181,6 +205,13 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ConfigError(f"{path}: expected a JSON object; choose another run_dir")
     return content
+
+
+def _not_ours(path: Path) -> ConfigError:
+    return ConfigError(
+        f"{path}: expected a file of whisperlab's schema {SCHEMA}, found other keys; "
+        "choose another run_dir"
+    )
 
 
 IGNORED_KEYS = frozenset({"run_dir", "profile", "metric", "report", "latency_utterances"})

@@ -142,3 +142,5 @@ class RunResult:
     card: RunCard
     scores: Scores
     outcomes: Sequence[Outcome] = field(default_factory=tuple)
+    duration_mismatches: int = 0
+    """Recordings that this command found not to be as long as their manifest says."""

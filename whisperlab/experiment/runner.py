@@ -27,6 +27,14 @@ from whisperlab.transcriber import Recognition, Transcriber
 from whisperlab.transcript import Finish
 from whisperlab.utterance import Failure, Outcome, State, Utterance
 
+DURATION_TOLERANCE = 0.05
+DURATION_TOLERANCE_SECONDS = 0.5
+"""A recording that differs more, by share or by seconds, from its manifest is reported."""
+
+
+SCORING_KEYS = ("profile", "metric", "resamples")
+"""Top-level keys of a configuration that a finished run can take without inference."""
+
 
 class Progress(Protocol):
     """Who watches a run go on."""
@@ -83,7 +91,7 @@ def run_experiment(experiment: Experiment, run_dir: Path, progress: Progress) ->
         reason = "stopped"
         try:
             with run_log(run_dir / LOG):
-                _finish_run(experiment, folder, ledger, len(card.attempts), progress)
+                mismatches = _finish_run(experiment, folder, ledger, len(card.attempts), progress)
             reason = FINISHED
         except WhisperlabError as error:
             reason = error.code
@@ -93,13 +101,18 @@ def run_experiment(experiment: Experiment, run_dir: Path, progress: Progress) ->
     result = folder.result()
     if result is None:
         raise WhisperlabError(f"{run_dir}: the finished run cannot be read back")
-    return result
+    return replace(result, duration_mismatches=mismatches)
 
 
 def _rescored(experiment: Experiment, folder: RunFolder, present: RunResult) -> RunResult:
     profile = {"name": experiment.profile.name, "hash": experiment.profile.hash}
     wanted = {metric.name for metric in experiment.metrics}
-    if dict(present.scores.profile) == profile and set(present.scores.scores) == wanted:
+    scoring = {key: experiment.card.config.get(key) for key in SCORING_KEYS}
+    if (
+        dict(present.scores.profile) == profile
+        and set(present.scores.scores) == wanted
+        and all(present.card.config.get(key) == value for key, value in scoring.items())
+    ):
         return present
     scored = score_outcomes(present.outcomes, experiment.profile, experiment.metrics)
     scores = replace(
@@ -113,12 +126,15 @@ def _rescored(experiment: Experiment, folder: RunFolder, present: RunResult) -> 
         ),
     )
     folder.write_scores(scores)
-    return replace(present, scores=scores)
+    card = replace(present.card, config={**present.card.config, **scoring})
+    folder.write_card(card)
+    return replace(present, card=card, scores=scores)
 
 
 def _finish_run(
     experiment: Experiment, folder: RunFolder, ledger: Ledger, attempt: int, progress: Progress
-) -> None:
+) -> int:
+    """Returns how many recordings are not as long as declared."""
     total = len(
         experiment.dataset
     )  # also reads a manifest once: it is found bad before a model loads
@@ -129,7 +145,11 @@ def _finish_run(
     log_event("model loaded", seconds=experiment.transcriber.load_seconds)
     progress.started(total, len(ledger.recorded))
     started = perf_counter()
+    declared: dict[str, float] = {}
     for batch in _batches(experiment.dataset, experiment.batch_size):
+        for utterance in batch:
+            if utterance.declared_seconds is not None:
+                declared[utterance.id] = utterance.declared_seconds
         if all(utterance.id in ledger.recorded for utterance in batch):
             continue
         outcomes = _transcribe(experiment.transcriber, batch, attempt)
@@ -141,6 +161,7 @@ def _finish_run(
                 log_event("utterance without text", id=outcome.id, code=outcome.error.code)
     wall = perf_counter() - started
     outcomes = list(read_ledger(ledger.path))
+    mismatches = _check_durations(outcomes, declared)
     progress.stage("latency")
     timed = _time_one_at_a_time(experiment, outcomes)
     progress.stage("score")
@@ -168,6 +189,21 @@ def _finish_run(
             fingerprint=experiment.card.fingerprint,
         )
     )
+    return mismatches
+
+
+def _check_durations(outcomes: Sequence[Outcome], declared: Mapping[str, float]) -> int:
+    """Returns how many recordings are not as long as their manifest says; logs each of them."""
+    mismatches = 0
+    for outcome in outcomes:
+        expected, found = declared.get(outcome.id), outcome.audio_seconds
+        if expected is None or found is None:
+            continue
+        allowed = min(DURATION_TOLERANCE_SECONDS, DURATION_TOLERANCE * found)
+        if abs(expected - found) > allowed:
+            mismatches += 1
+            log_event("duration differs", id=outcome.id, declared=expected, found=found)
+    return mismatches
 
 
 def _batches(dataset: Dataset, size: int) -> Iterator[list[Utterance]]:
