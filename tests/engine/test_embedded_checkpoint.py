@@ -245,6 +245,18 @@ def test_words_stand_in_order_inside_their_segment_and_the_sound(
             cursor = word.end
 
 
+def test_a_segment_begins_where_its_first_timestamp_says(test_data: Path) -> None:
+    """transformers gives a window's only segment the window's start, whatever its silence."""
+    rows = [row for row in rows_of(test_data, "test_strings.jsonl") if row["kind"] == "short"][:4]
+    built = transcriber("language=en")
+    model, _ = independent()
+    first_timestamp = model.generation_config.no_timestamps_token_id + 1
+    for row in rows:
+        segment = built.transcribe(test_data / "fsdd" / row["audio_filepath"]).segments[0]
+        assert segment.start == pytest.approx(0.02 * (segment.tokens[0] - first_timestamp))
+        assert segment.start == pytest.approx(row["words"][0]["start"], abs=0.5)
+
+
 def test_word_times_do_not_change_what_is_decoded_afterwards(test_data: Path) -> None:
     sound = sounds(test_data, "test_strings.jsonl", 1)[0]
     built = transcriber("language=en", "timestamps=word")

@@ -302,10 +302,20 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
         for segment in segments:
             first, last = (position - prompt_length for position in segment["idxs"])
             ends = segment.get("token_timestamps")
+            # A window with one segment gets the window's start from transformers; its own first
+            # timestamp says where the speech begins.
+            begun = (
+                int(segment["tokens"][0]) - arguments["timestamp_begin"]
+                if len(segment["tokens"])
+                else -1
+            )
+            offset_seconds = float(arguments["time_offset"][row])
             self.following.on_segment(
                 row,
                 DecodedSegment(
-                    start=float(segment["start"]),
+                    start=offset_seconds + begun * arguments["time_precision"]
+                    if begun >= 0
+                    else float(segment["start"]),
                     end=float(segment["end"]),
                     tokens=tuple(segment["tokens"].tolist()),
                     token_logprobs=window.token_logprobs[first:last],
