@@ -1,6 +1,8 @@
 # Every target does its own set-up in .venv; the stamp makes the second time instant.
 PYTHON ?= python3
 VENV := .venv
+# One worker a core: more threads than that only wait for each other.
+export OMP_NUM_THREADS ?= 1
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
@@ -10,7 +12,7 @@ eval: $(STAMP)  ## Measure the default configuration on the embedded demo set.
 	$(BIN)/python -m whisperlab.eval
 
 test: $(STAMP)  ## The fast suite.
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n auto
 
 setup: $(STAMP)  ## Install everything into .venv.
 
@@ -21,7 +23,7 @@ check: $(STAMP)  ## Formatting, lint, types, import directions.
 	$(BIN)/lint-imports
 
 verify: $(STAMP)  ## The fast suite, the long campaigns on real recordings, coverage.
-	$(BIN)/python -m pytest -q -m "not gpu and not network" --cov --cov-report=term
+	$(BIN)/python -m pytest -q -n auto -m "not gpu and not network" --cov --cov-report=term
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
