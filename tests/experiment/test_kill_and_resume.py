@@ -15,8 +15,12 @@ from typing import Any
 import pytest
 
 BATCH_SIZE = 2
-REPLAY = ("engine=replay", "engine.default_text=hello there", "engine.seconds_per_utterance=0.04")
-POCKETSPHINX = ("engine=pocketsphinx", "dataset.part=digits")
+REPLAY = (
+    "engine=replay", "engine.default_text=hello there", "engine.seconds_per_utterance=0.06",
+    "dataset=demo",
+)  # fmt: skip
+SLOW_REPLAY = (*REPLAY, "engine.seconds_per_utterance=5")
+POCKETSPHINX = ("engine=pocketsphinx", "dataset=demo_digits")
 
 
 def command(run_dir: Path, *engine: str) -> list[str]:
@@ -115,14 +119,14 @@ def test_a_stopped_run_says_so_by_its_code_and_resumes(
 def test_a_second_writer_ends_with_75_at_once(tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
     first = subprocess.Popen(
-        command(run_dir, *REPLAY), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command(run_dir, *SLOW_REPLAY), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline and not (run_dir / "ledger.jsonl").exists():
             time.sleep(0.005)
         second = subprocess.run(
-            command(run_dir, *REPLAY), capture_output=True, text=True, timeout=60, check=False
+            command(run_dir, *SLOW_REPLAY), capture_output=True, text=True, timeout=60, check=False
         )
     finally:
         first.kill()
