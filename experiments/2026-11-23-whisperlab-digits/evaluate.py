@@ -1,7 +1,7 @@
 """Evaluates a checkpoint through plain ``WhisperForConditionalGeneration.generate``, independently of the package.
 
-python evaluate.py --checkpoint ../../whisperlab/engine/checkpoint/whisperlab-digits --fsdd ../../../shared/data/fsdd --output results.json
-python evaluate.py --checkpoint ... --validation --fsdd ... --synthetic /tmp/wd/synthetic.npz     # indices 5 and 6 of the training split
+python evaluate.py --checkpoint ../../whisperlab/engine/embedded/whisperlab-digits --fsdd ../../../shared/data/fsdd --output results.json
+python evaluate.py --checkpoint ... --validation --fsdd ... --synthetic $WORK/synthetic.npz     # indices 5 and 6 of the training split
 """
 
 from __future__ import annotations

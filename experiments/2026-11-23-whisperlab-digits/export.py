@@ -1,6 +1,6 @@
 """Writes the finished checkpoint: averaged weights in float16, configuration, generation defaults, tokenizer and notices.
 
-python export.py --work /tmp/wd/run --output ../../whisperlab/engine/checkpoint/whisperlab-digits
+python export.py --work $WORK/run --output ../../whisperlab/engine/embedded/whisperlab-digits
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ cross attention. The voices of ``held_out_voices.json`` are never rendered here:
 
 Run it once before ``train.py``::
 
-    python synthetic_voices.py --output /tmp/wd/synthetic.npz
+    python synthetic_voices.py --output $WORK/synthetic.npz
 """
 
 from __future__ import annotations

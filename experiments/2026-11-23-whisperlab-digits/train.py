@@ -1,6 +1,6 @@
 """Trains ``whisperlab-digits`` on one CPU core (or wherever torch finds itself), by steps, seeded and resumable.
 
-python train.py --fsdd ../../../shared/data/fsdd --synthetic /tmp/wd/synthetic.npz --work /tmp/wd/run --steps 5000 --decay-from 3200
+python train.py --fsdd ../../../shared/data/fsdd --synthetic $WORK/synthetic.npz --work $WORK/run --steps 5000 --decay-from 3200
 """
 
 from __future__ import annotations
