@@ -34,6 +34,8 @@ EXIT_USAGE = ConfigError.exit_code
 EXIT_INTERRUPTED = 128 + signal.SIGINT
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
 FULL_ERROR_VARIABLE = "HYDRA_FULL_ERROR"
 HYDRA_PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")
 """Where launchers and sweepers may come from: Hydra itself and its installed plug-ins."""
@@ -55,7 +57,7 @@ def run_command(config_name: str, task: Task) -> int:
     debug = "--debug" in sys.argv or bool(os.environ.get(FULL_ERROR_VARIABLE))
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
     os.environ[FULL_ERROR_VARIABLE] = "1"  # Hydra hands errors on instead of exiting with 1
-    signal.signal(signal.SIGTERM, _terminate)
+    _obey_stop_signals()
     codes: list[int] = []
     composing = True
 
@@ -97,8 +99,30 @@ def job_config(composed: DictConfig) -> Mapping[str, Any]:
     return config
 
 
-def _terminate(*_: object) -> None:
-    raise Terminated
+_received: list[int] = []
+"""Stop signals of this process, in the order of arrival; a process has one set of handlers."""
+
+
+def _obey_stop_signals() -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop)
+
+
+def _stop(number: int, _: object) -> None:
+    _received.append(number)
+    raise_if_stopped()
+
+
+def raise_if_stopped() -> None:
+    """Raises again what a stop signal raised; asked between batches.
+
+    A signal that arrives while C code calls back into Python (libsndfile reading a file) raises
+    there, and cffi drops the exception: without this the run would go on.
+    """
+    if signal.SIGINT in _received:
+        raise KeyboardInterrupt
+    if _received:
+        raise Terminated
 
 
 def _job_name() -> str:

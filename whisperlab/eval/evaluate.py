@@ -18,6 +18,7 @@ from whisperlab.config.build import (
     configuration_hash,
     validate,
 )
+from whisperlab.config.command import raise_if_stopped
 from whisperlab.device import default_batch_size, hardware, resolve
 from whisperlab.eval.progress import TerminalProgress
 from whisperlab.experiment.folder import LOG, fingerprint
@@ -45,7 +46,7 @@ def evaluate(config: Mapping[str, Any]) -> tuple[RunResult, int]:
     experiment = build_experiment(config, settings)
     run_dir = Path(settings.run_dir)
     print(f"run folder {run_dir}; resume with: {resume_line(run_dir)}")  # noqa: T201 - a command's face
-    with TerminalProgress() as progress:
+    with TerminalProgress(raise_if_stopped) as progress:
         result = run_experiment(experiment, run_dir, progress)
     scored = score_outcomes(result.outcomes, experiment.profile, experiment.metrics)
     report = write_report(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -24,9 +24,13 @@ STAGE_NAMES = {"load": "loading the model", "latency": "timing one at a time", "
 
 
 class TerminalProgress:
-    """Draws on stderr while it is open; quiet when stderr is not a terminal."""
+    """Draws on stderr while it is open; quiet when stderr is not a terminal.
 
-    def __init__(self) -> None:
+    ``check`` is called whenever a batch is done and may raise to stop the run there.
+    """
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        self._check = check
         console = Console(stderr=True)
         self._bar = Progress(
             SpinnerColumn(),
@@ -63,7 +67,9 @@ class TerminalProgress:
     def advanced(self, outcomes: Sequence[Outcome]) -> None:
         """Moves the bar by the utterances that are done."""
         self._bar.advance(self._task, len(outcomes))
+        self._check()
 
     def stage(self, name: str) -> None:
         """Names what is going on instead."""
         self._bar.update(self._task, description=STAGE_NAMES.get(name, name))
+        self._check()
