@@ -68,7 +68,7 @@ class Ledger:
         try:
             self._cut_torn_tail()
             self.recorded: frozenset[str] = frozenset(outcome.id for outcome in read_ledger(path))
-        except BaseException:
+        except BaseException:  # whatever it was, also a stop signal: the lock must not outlive it
             self._file.close()
             raise
 
