@@ -1,0 +1,1 @@
+"""The command `python -m whisperlab.conformance`: does a server speak OpenAI's audio API?"""

@@ -1,0 +1,1 @@
+"""The command `python -m whisperlab.runs`: finished runs scored anew, compared, gated."""

@@ -1,0 +1,1 @@
+"""The command `python -m whisperlab.serve`: transcribers behind OpenAI's audio API."""
