@@ -4,6 +4,7 @@ from __future__ import annotations
 
 COMMANDS = {
     "whisperlab.eval": "measure a configuration on a dataset: WER with interval, speed, a report",
+    "whisperlab.runs": "work on finished runs: compare",
     "whisperlab.transcribe": "transcribe files to txt, srt, vtt, tsv, json",
 }
 
