@@ -57,6 +57,18 @@ class _Job:
     batch_size: int = 1
     started: float | None = None
     timed_out: bool = False
+    settled: str = ""
+    """Text that was handed over as final, of a sound that was cut ..."""
+    settled_until: float = 0.0
+    """... and how far it reaches, in seconds of the source."""
+
+
+@dataclass(slots=True)
+class _Loaded:
+    """The engine, once it is loaded; shared by a Transcriber and its variants."""
+
+    engine: Engine | None = None
+    seconds: float | None = None
 
 
 class Transcriber:
@@ -78,20 +90,46 @@ class Transcriber:
         self.preprocessors = tuple(preprocessors)
         self.options = options if options is not None else DecodeOptions()
         self.limits = limits if limits is not None else AudioLimits()
-        self.load_seconds: float | None = None
-        self._engine: Engine | None = None
+        self._loaded = _Loaded()
+
+    @property
+    def load_seconds(self) -> float | None:
+        """Seconds that loading the engine took; ``None`` before."""
+        return self._loaded.seconds
+
+    def variant(
+        self, options: DecodeOptions, segmentation: Segmentation | None = None
+    ) -> Transcriber:
+        """Returns a Transcriber that decodes by ``options`` and shares this one's engine.
+
+        ``segmentation`` ``None`` keeps this one's.
+
+        Raises:
+            UnsupportedOptionError: the engine cannot honour an option.
+        """
+        self.settings.check(options)
+        other = Transcriber(
+            self.settings,
+            segmentation or self.segmentation,
+            self.preprocessors,
+            options,
+            self.limits,
+        )
+        other._loaded = self._loaded
+        return other
 
     def load(self) -> Engine:
-        """Returns the loaded engine; the first call loads it and sets ``load_seconds``.
+        """Returns the loaded engine; the first call loads it and takes ``load_seconds``.
 
         Raises:
             ModelError: the model cannot be found, read or trusted.
         """
-        if self._engine is None:
+        loaded = self._loaded
+        if loaded.engine is None:
             started = perf_counter()
-            self._engine = self.settings.load()
-            self.load_seconds = perf_counter() - started
-        return self._engine
+            loaded.engine = self.settings.load()
+            loaded.seconds = perf_counter() - started
+        return loaded.engine
 
     def transcribe(self, source: Source, watch: Watch | None = None) -> Transcript:
         """Returns the transcript of one sound, in source time.
@@ -191,6 +229,23 @@ class Transcriber:
             job.stopwatch.add("engine", share)
             for stage, seconds in transcript.stages.items():
                 job.stopwatch.add(stage, seconds)
+        for index in dict.fromkeys(index for index, _ in pieces):
+            self._tell_settled(index, jobs[index], watch)
+
+    def _tell_settled(self, index: int, job: _Job, watch: Watch) -> None:
+        """Hands over what the pieces transcribed so far have settled of a sound that was cut."""
+        done = len(job.transcripts)
+        if len(job.pieces) == 1 or not done:
+            return  # the engine's own segments were final
+        upcoming = job.pieces[done] if done < len(job.pieces) else None
+        text = self.segmentation.settled(job.pieces[:done], job.transcripts, upcoming)
+        news = text[len(job.settled) :]
+        if news:
+            end = job.pieces[done - 1].end if upcoming is None else upcoming.start
+            watch.segment(
+                index, Segment(job.settled_until, max(job.settled_until, end), news), True
+            )
+            job.settled, job.settled_until = text, max(job.settled_until, end)
 
     def _finish(self, job: _Job) -> Recognition:
         timings = dict(job.stopwatch.seconds)
@@ -261,7 +316,8 @@ class _PieceWatch:
 
     def segment(self, index: int, segment: Segment, final: bool) -> None:
         sound, piece = self._pieces[index]
-        self._watch.segment(sound, segment.shifted(piece.start), final)
+        whole = len(self._jobs[sound].pieces) == 1  # else a seam may still change it
+        self._watch.segment(sound, segment.shifted(piece.start), final and whole)
 
     def cancelled(self, index: int) -> bool:
         sound, _ = self._pieces[index]

@@ -17,7 +17,10 @@ class Watch(Protocol):
     """How streaming, progress and cancelling reach the decode loop; ``index`` is the batch row."""
 
     def segment(self, index: int, segment: Segment, final: bool) -> None:
-        """Receives a segment as soon as it is known; ``final`` says that it will not change."""
+        """Receives a segment as soon as it is known; ``final`` says that it will not change.
+
+        The texts of a sound's final segments, put together and stripped, are its transcript's text.
+        """
         ...
 
     def cancelled(self, index: int) -> bool:

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass
 
 from whisperlab.audio import Waveform
 from whisperlab.errors import ConfigError
-from whisperlab.segmentation.seam import join_pieces
+from whisperlab.segmentation.seam import join_pieces, settled_text
 from whisperlab.transcript import Transcript
 
 
@@ -59,3 +59,12 @@ class FixedWindows:
     def join(self, pieces: Sequence[Waveform], transcripts: Sequence[Transcript]) -> Transcript:
         """Returns one transcript in source time; overlaps are merged word by word."""
         return join_pieces(pieces, transcripts)
+
+    def settled(
+        self,
+        pieces: Sequence[Waveform],
+        transcripts: Sequence[Transcript],
+        upcoming: Waveform | None,
+    ) -> str:
+        """Returns the text before the last window, whose end the next one may still change."""
+        return settled_text(pieces, transcripts, upcoming)

@@ -26,3 +26,16 @@ class Segmentation(Protocol):
         ``transcripts`` are already in source time.
         """
         ...
+
+    def settled(
+        self,
+        pieces: Sequence[Waveform],
+        transcripts: Sequence[Transcript],
+        upcoming: Waveform | None,
+    ) -> str:
+        """Returns as much of the joined text as no later piece can change.
+
+        ``pieces`` are the first ones, ``upcoming`` the next, ``None`` behind the last. What was
+        settled once is the beginning of everything settled later, and of the joined text.
+        """
+        ...

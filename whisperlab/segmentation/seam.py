@@ -89,26 +89,16 @@ def join_pieces(pieces: Sequence[Waveform], transcripts: Sequence[Transcript]) -
     >>> join_pieces([sound.cut(0, 20), sound.cut(10, 30)], [first, second]).text
     'one two three'
     """
-    rows = [_spoken(piece, said) for piece, said in zip(pieces, transcripts, strict=True)]
-    first, last = [0] * len(rows), [len(row) for row in rows]
-    for k in range(len(rows) - 1):
-        shared = (pieces[k + 1].start, pieces[k].end)
-        if shared[1] - shared[0] >= 1 / pieces[k].sample_rate:
-            left, right = _seam(rows[k][first[k] :], rows[k + 1], shared)
-            last[k], first[k + 1] = first[k] + left, right
+    contributions = _contributions(pieces, transcripts)
     segments: list[Segment] = []
-    texts: list[str] = []
     time = 0.0
-    for k, (piece, said) in enumerate(zip(pieces, transcripts, strict=True)):
-        kept = rows[k][first[k] : last[k]]
-        parts = _kept_segments(said, rows[k], kept)
-        texts.append(said.text if len(kept) == len(rows[k]) else written(p.text for p in parts))
+    for piece, said, contribution in zip(pieces, transcripts, contributions, strict=True):
         if said.segments:
-            for part in parts:
+            for part in contribution.segments:
                 segments.append(_placed(part, max(time, piece.start), piece.end))
                 time = segments[-1].end
     return Transcript(
-        written(text.strip() for text in texts),
+        written(contribution.text.strip() for contribution in contributions),
         language=_language(transcripts),
         segments=tuple(segments),
         finish=max((said.finish for said in transcripts), key=WORST_FINISH.index)
@@ -116,6 +106,52 @@ def join_pieces(pieces: Sequence[Waveform], transcripts: Sequence[Transcript]) -
         else Finish.COMPLETE,
         stages=_summed(transcripts),
     )
+
+
+def settled_text(
+    pieces: Sequence[Waveform], transcripts: Sequence[Transcript], upcoming: Waveform | None
+) -> str:
+    """Returns the beginning of ``join_pieces``'s text that the piece ``upcoming`` cannot change.
+
+    That is all of it, unless ``upcoming`` shares sound with the last piece: then all but the last.
+    """
+    contributions = _contributions(pieces, transcripts)
+    if upcoming is not None and _shared(pieces[-1], upcoming) is not None:
+        contributions = contributions[:-1]
+    return written(contribution.text.strip() for contribution in contributions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Contribution:
+    """What one piece gives to the joined transcript: its text and segments between its seams."""
+
+    text: str
+    segments: list[Segment]
+
+
+def _contributions(
+    pieces: Sequence[Waveform], transcripts: Sequence[Transcript]
+) -> list[_Contribution]:
+    rows = [_spoken(piece, said) for piece, said in zip(pieces, transcripts, strict=True)]
+    first, last = [0] * len(rows), [len(row) for row in rows]
+    for k in range(len(rows) - 1):
+        shared = _shared(pieces[k], pieces[k + 1])
+        if shared is not None:
+            left, right = _seam(rows[k][first[k] :], rows[k + 1], shared)
+            last[k], first[k + 1] = first[k] + left, right
+    contributions: list[_Contribution] = []
+    for k, said in enumerate(transcripts):
+        kept = rows[k][first[k] : last[k]]
+        parts = _kept_segments(said, rows[k], kept)
+        text = said.text if len(kept) == len(rows[k]) else written(p.text for p in parts)
+        contributions.append(_Contribution(text, parts))
+    return contributions
+
+
+def _shared(piece: Waveform, following: Waveform) -> tuple[float, float] | None:
+    """Returns start and end of the sound that two neighbours share; ``None`` when it is no sample."""
+    shared = (following.start, piece.end)
+    return shared if shared[1] - shared[0] >= 1 / piece.sample_rate else None
 
 
 def written(parts: Iterable[str]) -> str:

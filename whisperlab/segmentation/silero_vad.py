@@ -23,7 +23,7 @@ from pydantic.dataclasses import dataclass
 
 from whisperlab.audio import SAMPLE_RATE_HZ, Samples, Waveform
 from whisperlab.errors import AudioError, MissingExtraError, ModelError
-from whisperlab.segmentation.seam import join_pieces
+from whisperlab.segmentation.seam import join_pieces, settled_text
 from whisperlab.transcript import Transcript
 
 if TYPE_CHECKING:
@@ -108,6 +108,15 @@ class SileroVad:
     def join(self, pieces: Sequence[Waveform], transcripts: Sequence[Transcript]) -> Transcript:
         """Returns one transcript in source time, the pieces' one after the other."""
         return join_pieces(pieces, transcripts)
+
+    def settled(
+        self,
+        pieces: Sequence[Waveform],
+        transcripts: Sequence[Transcript],
+        upcoming: Waveform | None,
+    ) -> str:
+        """Returns the text so far: stretches of speech share no sound."""
+        return settled_text(pieces, transcripts, upcoming)
 
     @cached_property
     def _session(self) -> InferenceSession:

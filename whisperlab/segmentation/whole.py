@@ -28,3 +28,12 @@ class WholeUtterance:
     def join(self, pieces: Sequence[Waveform], transcripts: Sequence[Transcript]) -> Transcript:
         """Returns the only transcript as it is."""
         return transcripts[0]
+
+    def settled(
+        self,
+        pieces: Sequence[Waveform],
+        transcripts: Sequence[Transcript],
+        upcoming: Waveform | None,
+    ) -> str:
+        """Returns the only transcript's text: there is no later piece."""
+        return transcripts[0].text
