@@ -59,23 +59,11 @@ class RunFolder:
 
     def card(self) -> RunCard | None:
         """Returns the run card, ``None`` in a new folder."""
-        path = self.path / RUN_CARD
-        if not path.exists():
-            return None
-        try:
-            return RunCard(**_read(path))
-        except TypeError as error:
-            raise _not_ours(path) from error
+        return read_card(self.path)
 
     def scores(self) -> Scores | None:
         """Returns the scores, ``None`` before the run has finished."""
-        path = self.path / SCORES
-        if not path.exists():
-            return None
-        try:
-            return scores_from_json(_read(path))
-        except (TypeError, KeyError) as error:
-            raise _not_ours(path) from error
+        return read_scores(self.path)
 
     def check(self, wanted: RunCard) -> None:
         """Raises unless the folder is new or holds the run that ``wanted`` describes.
@@ -173,6 +161,28 @@ def read_run(path: Path) -> RunResult:
     if result is None:
         raise ConfigError(f"{path}: no finished run (expected {RUN_CARD} and {SCORES} there)")
     return result
+
+
+def read_card(folder: Path) -> RunCard | None:
+    """Returns the card of the run in ``folder``, ``None`` where there is none; writes nothing."""
+    path = folder / RUN_CARD
+    if not path.exists():
+        return None
+    try:
+        return RunCard(**_read(path))
+    except TypeError as error:
+        raise _not_ours(path) from error
+
+
+def read_scores(folder: Path) -> Scores | None:
+    """Returns the scores of the run in ``folder``, ``None`` before it has finished."""
+    path = folder / SCORES
+    if not path.exists():
+        return None
+    try:
+        return scores_from_json(_read(path))
+    except (TypeError, KeyError) as error:
+        raise _not_ours(path) from error
 
 
 def scores_to_json(scores: Scores) -> dict[str, Any]:

@@ -1,0 +1,288 @@
+"""One configuration's lane: sounds wait, are batched across clients, and one worker answers them.
+
+Owns the lane's thread (the engine's one owner), batching, cancelling and the replacement of a worker
+that died. It does not know HTTP: whoever has a Waveform submits it, from any thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Final
+
+from whisperlab.audio import Waveform
+from whisperlab.device import CUDA_BATCH_SIZE, default_batch_size
+from whisperlab.serve.problems import ApiError, internal_error
+from whisperlab.serve.queueing import FairQueue, Ticket
+from whisperlab.serve.worker import Done, Heard, Loaded, Recipe, Reply
+from whisperlab.serve.worker_process import WorkerLostError, WorkerProcess
+from whisperlab.transcript import Segment
+
+_logger = logging.getLogger(__name__)
+
+SHORT_SECONDS: Final = 30.0
+"""Sounds of up to one Whisper window share batches; a longer one would hold up its neighbours."""
+
+HANG_SECONDS: Final = 10.0
+"""A worker that has not stopped this long after its time is up is ended: it hangs."""
+
+SMOOTHING: Final = 0.2
+"""Weight of the newest batch in the moving mean of seconds a sound."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneSettings:
+    """``inference_seconds`` bounds a batch in the engine.
+
+    ``max_batch`` 1 never batches, ``None`` takes the device's default.
+    """
+
+    max_batch: int | None
+    window_seconds: float
+    queue_size: int
+    inference_seconds: float
+
+
+class LaneObserver:
+    """Who is told what happens in a lane; does nothing by itself."""
+
+    def batch_done(self, name: str, batch: Sequence[Ticket], seconds: float) -> None:
+        """A batch has ended."""
+
+    def worker_lost(self, name: str) -> None:
+        """The worker died or was ended, and is replaced."""
+
+
+class Lane:
+    """The queue and the worker of one configuration; :meth:`start` loads it.
+
+    ``loaded`` becomes the worker's :class:`Loaded`, or raises the :class:`WorkerLostError` that
+    kept the engine from being loaded.
+    """
+
+    def __init__(
+        self, name: str, config: Mapping[str, Any], settings: LaneSettings, observer: LaneObserver
+    ) -> None:
+        self.name = name
+        self.loaded: Future[Loaded] = Future()
+        self._config = config
+        self._settings = settings
+        self._observer = observer
+        self._changed = threading.Condition()
+        self._queue = FairQueue(settings.queue_size)
+        self._running: Sequence[Ticket] = ()
+        self._closing = False
+        self._max_batch = settings.max_batch or 1
+        self._worker: WorkerProcess | None = None
+        self._thread = threading.Thread(target=self._run, name=f"lane {name}", daemon=True)
+
+    @property
+    def depth(self) -> int:
+        """Sounds that wait."""
+        with self._changed:
+            return len(self._queue)
+
+    @property
+    def in_engine(self) -> int:
+        """Sounds that are being transcribed."""
+        return len(self._running)
+
+    @property
+    def closed(self) -> bool:
+        """True when the lane takes no more sounds."""
+        return self._closing
+
+    @property
+    def worker_pid(self) -> int | None:
+        """The process id of the worker, ``None`` when there is none."""
+        return None if self._worker is None else self._worker.pid
+
+    def start(self) -> None:
+        """Starts the lane's thread, which starts the worker and loads the engine."""
+        self._thread.start()
+
+    def submit(
+        self,
+        waveform: Waveform,
+        recipe: Recipe,
+        caller: str,
+        on_segment: Callable[[Segment], None] | None = None,
+    ) -> Ticket:
+        """Returns the ticket of a sound that now waits its turn.
+
+        Raises:
+            ApiError: ``queue_full`` or ``overloaded``, with a time to wait; ``draining``.
+        """
+        ticket = Ticket(waveform, recipe, caller, on_segment)
+        with self._changed:
+            if self._closing:
+                raise ApiError("draining", "The server is shutting down; send this again later.")
+            self._queue.add(ticket)
+            self._changed.notify_all()
+        return ticket
+
+    def cancel(self, ticket: Ticket) -> None:
+        """Stops a sound's work: at once when it waits, at the next decode step when it runs."""
+        with self._changed:
+            ticket.cancelled = True
+            if self._queue.remove(ticket):
+                ticket.result.cancel()
+            elif ticket in self._running and self._worker is not None:
+                self._worker.raise_flag(self._running.index(ticket))
+
+    def close(self) -> None:
+        """Ends what waits and runs, the worker and the thread; returns when they are gone."""
+        with self._changed:
+            self._closing = True
+            abandoned, running = self._queue.clear(), list(self._running)
+            self._changed.notify_all()
+        for ticket in abandoned:
+            ticket.finish(ApiError("draining", "The server is shutting down."))
+        for ticket in running:
+            self.cancel(ticket)
+        if self._thread.is_alive():
+            if not self.loaded.done() and self._worker is not None:
+                self._worker.kill()  # nobody waits for a model that will not be used
+            self._thread.join()
+
+    # The lane's thread
+
+    def _run(self) -> None:
+        try:
+            self._start_worker()
+            while (batch := self._next_batch()) is not None:
+                self._serve(batch)
+        except WorkerLostError as error:
+            # A model that was loaded once and cannot be again: the next request tries anew.
+            _logger.error("model not loaded", extra={"configuration": self.name})  # noqa: TRY400
+            if not self.loaded.done():
+                self.loaded.set_exception(error)
+        finally:
+            if self._worker is not None:
+                self._worker.end()
+                self._worker = None
+            with self._changed:
+                self._closing = True
+                left = self._queue.clear()
+            for ticket in left:
+                ticket.finish(ApiError("model_not_loadable", "The model cannot be loaded."))
+
+    def _start_worker(self) -> None:
+        rows = self._settings.max_batch or CUDA_BATCH_SIZE  # the largest default of any device
+        self._worker = WorkerProcess(self.name, self._config, rows)
+        loaded = self._worker.await_loaded()
+        self._max_batch = self._settings.max_batch or default_batch_size(loaded.kind)
+        if not self.loaded.done():
+            self.loaded.set_result(loaded)
+
+    def _next_batch(self) -> list[Ticket] | None:
+        """Waits for sounds and returns those that go together; ``None`` when the lane closes."""
+        with self._changed:
+            while not self._queue and not self._closing:
+                self._changed.wait()
+            if self._closing:
+                return None
+            first = self._queue.take()
+            batch = [first]
+            if self._may_share(first):
+                self._find_companions(batch)
+            self._running = batch
+            if self._worker is not None:
+                self._worker.lower_flags()
+        return batch
+
+    def _find_companions(self, batch: list[Ticket]) -> None:
+        """Adds what may share the batch's run, waiting a little for more to arrive."""
+        until = perf_counter() + self._settings.window_seconds
+        recipe = batch[0].recipe
+        while len(batch) < self._max_batch and not self._closing:
+            companion = self._queue.take_companion(
+                lambda ticket: ticket.recipe == recipe and self._may_share(ticket)
+            )
+            if companion is not None:
+                batch.append(companion)
+            elif (left := until - perf_counter()) <= 0 or not self._changed.wait(left):
+                return
+
+    def _may_share(self, ticket: Ticket) -> bool:
+        """True for a sound whose text does not depend on who shares its batch."""
+        return (
+            self._max_batch > 1
+            and not ticket.alone
+            and ticket.waveform.duration_seconds <= SHORT_SECONDS
+            and ticket.recipe.segmentation is None
+            and set(ticket.recipe.options.temperatures) == {0.0}
+        )
+
+    def _serve(self, batch: Sequence[Ticket]) -> None:
+        started = perf_counter()
+        for ticket in batch:
+            ticket.started = started
+        try:
+            replies = self._transcribe(batch, started)
+        except WorkerLostError:
+            self._bury(batch, perf_counter() - started)
+            return
+        finally:
+            with self._changed:
+                self._running = ()
+        seconds = perf_counter() - started
+        share = seconds / len(batch)
+        self._queue.seconds_per_sound += SMOOTHING * (share - self._queue.seconds_per_sound)
+        self._observer.batch_done(self.name, batch, seconds)
+        for ticket, reply in zip(batch, replies, strict=True):
+            ticket.finish(reply)
+
+    def _transcribe(self, batch: Sequence[Ticket], started: float) -> Sequence[Reply]:
+        """Returns the replies of a batch, handing over its segments on the way.
+
+        Raises:
+            WorkerLostError: the worker died or hangs.
+        """
+        if self._worker is None:
+            raise WorkerLostError("there is no worker")
+        self._worker.send([ticket.waveform for ticket in batch], batch[0].recipe)
+        until = started + self._settings.inference_seconds + HANG_SECONDS
+        while True:
+            message = self._worker.receive(max(0.0, until - perf_counter()))
+            if isinstance(message, Done):
+                return message.replies
+            if not isinstance(message, Heard):
+                raise WorkerLostError("the worker spoke out of turn")
+            ticket = batch[message.row]
+            ticket.heard = True
+            if ticket.on_segment is not None and not ticket.cancelled:
+                ticket.on_segment(message.segment)
+
+    def _bury(self, batch: Sequence[Ticket], seconds: float) -> None:
+        """Replaces a worker that died or hangs; sounds that may be innocent get another try, alone."""
+        _logger.error("worker lost", extra={"configuration": self.name, "seconds": seconds})
+        self._observer.worker_lost(self.name)
+        if self._worker is not None:
+            self._worker.kill()
+            self._worker.end()
+        again: list[Ticket] = []
+        for ticket in batch:
+            if seconds >= self._settings.inference_seconds:
+                ticket.finish(inference_timeout(self._settings.inference_seconds))
+            elif len(batch) == 1 or ticket.heard or ticket.cancelled:
+                ticket.finish(internal_error())
+            else:
+                ticket.alone, ticket.started = True, None
+                again.append(ticket)
+        with self._changed:
+            for ticket in reversed(again):
+                self._queue.put_back(ticket)
+        self._start_worker()
+
+
+def inference_timeout(seconds: float) -> ApiError:
+    """Returns the answer to a sound that took longer than ``seconds`` in the engine."""
+    return ApiError(
+        "inference_timeout",
+        f"Not finished within {seconds:g} s; send a shorter recording or choose a faster model.",
+    )

@@ -1,0 +1,226 @@
+"""The process that holds one configuration's engine: batches in, segments and replies out.
+
+Owns what runs in the child: a Transcriber built by the same function as everywhere, loaded once,
+asked for one batch after the other. It knows no HTTP, no queue and no client. A process of its own,
+so that a crash of the engine costs its batch and not the server, an evicted model's memory is
+really free, and Python in the decode loop does not hold up the server's answers.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from whisperlab.audio import Waveform
+from whisperlab.config.build import build_transcriber
+from whisperlab.device import ResolvedKind, resolve
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.errors import ConfigError, ModelError, UnsupportedOptionError, WhisperlabError
+from whisperlab.segmentation.protocol import Segmentation
+from whisperlab.transcriber import Recognition, Transcriber
+from whisperlab.transcript import Segment, Transcript
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a request wants its sound transcribed; requests of equal recipes may share a batch.
+
+    ``segmentation`` ``None`` is the configuration's own. ``spell`` asks for the text and log
+    probability of each token.
+    """
+
+    options: DecodeOptions
+    segmentation: Segmentation | None = None
+    spell: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """What of a Waveform travels beside its samples."""
+
+    sample_rate: int
+    start: float
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as it travels; the samples of each sound follow as bytes."""
+
+    sounds: Sequence[Sound]
+    recipe: Recipe
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One text token: its bytes (a character can take several tokens) and its log probability."""
+
+    content: bytes
+    logprob: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What became of one sound: a transcript, or the ``code`` and ``message`` of what stopped it."""
+
+    transcript: Transcript | None
+    code: str | None
+    message: str
+    audio_seconds: float
+    timings: Mapping[str, float] = field(default_factory=dict)
+    batch_size: int = 1
+    timed_out: bool = False
+    tokens: tuple[Token, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The engine is in memory, on this kind of device."""
+
+    seconds: float
+    kind: ResolvedKind
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFailed:
+    """The engine cannot be loaded; ``exit_code`` is a command's."""
+
+    code: str
+    message: str
+    exit_code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A final segment of the sound in ``row`` of the running batch."""
+
+    row: int
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The running batch has ended: one reply a sound."""
+
+    replies: Sequence[Reply]
+
+
+Message = Loaded | LoadFailed | Heard | Done
+
+
+@runtime_checkable
+class Spelling(Protocol):
+    """An engine that can tell which bytes its tokens stand for."""
+
+    def spell(self, segment: Segment) -> list[tuple[bytes, float]]:
+        """Returns bytes and log probability of each text token of a segment."""
+        ...
+
+
+class _Watch:
+    """Sends final segments to the parent; a row is cancelled when the parent sets its flag."""
+
+    def __init__(self, connection: Connection, flags: Sequence[int]) -> None:
+        self._connection = connection
+        self._flags = flags
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        if final:
+            self._connection.send(Heard(index, segment))
+
+    def cancelled(self, index: int) -> bool:
+        return bool(self._flags[index])
+
+
+def work(config: Mapping[str, Any], connection: Connection, flags: Sequence[int]) -> None:
+    """Loads the configuration, then answers batches until the parent hangs up.
+
+    ``flags`` is shared memory, one byte a batch row: not 0 asks the row to stop.
+    """
+    # The parent decides when to stop: a stop signal to the whole group must not cut the drain.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        transcriber = build_transcriber(config)
+        kind = resolve(transcriber_device(config))
+        transcriber.load()
+    except WhisperlabError as error:
+        connection.send(LoadFailed(error.code, str(error), error.exit_code))
+        return
+    connection.send(Loaded(transcriber.load_seconds or 0.0, kind))
+    watch = _Watch(connection, flags)
+    variants: dict[Recipe, Transcriber] = {}
+    while True:
+        try:
+            batch: Batch = connection.recv()
+            waveforms = [
+                Waveform(
+                    np.frombuffer(connection.recv_bytes(), dtype=np.float32),
+                    sound.sample_rate,
+                    sound.start,
+                    sound.truncated,
+                )
+                for sound in batch.sounds
+            ]
+        except (EOFError, OSError):
+            return
+        connection.send(Done(_answer(transcriber, variants, waveforms, batch.recipe, watch)))
+
+
+def transcriber_device(config: Mapping[str, Any]) -> Any:
+    """Returns the kind of device that a configuration asks for."""
+    return config["device"]["kind"]
+
+
+MAX_VARIANTS = 16
+"""Recipes whose Transcriber is kept: a segmentation may hold a voice detector."""
+
+
+def _answer(
+    transcriber: Transcriber,
+    variants: dict[Recipe, Transcriber],
+    waveforms: Sequence[Waveform],
+    recipe: Recipe,
+    watch: _Watch,
+) -> list[Reply]:
+    try:
+        chosen = variants.get(recipe)
+        if chosen is None:
+            while len(variants) >= MAX_VARIANTS:
+                variants.pop(next(iter(variants)))
+            chosen = transcriber.variant(recipe.options, recipe.segmentation)
+            variants[recipe] = chosen
+        recognitions = chosen.recognise(waveforms, watch)
+        return [_reply(chosen, recognition, recipe) for recognition in recognitions]
+    except (ConfigError, ModelError) as error:
+        code = error.code if isinstance(error, UnsupportedOptionError) else "unsupported_value"
+        return [Reply(None, code, str(error), sound.duration_seconds) for sound in waveforms]
+
+
+def _reply(transcriber: Transcriber, recognition: Recognition, recipe: Recipe) -> Reply:
+    error, transcript = recognition.error, recognition.transcript
+    tokens: tuple[Token, ...] = ()
+    if recipe.spell and transcript is not None:
+        engine = transcriber.load()
+        if not isinstance(engine, Spelling):
+            raise UnsupportedOptionError("this engine knows no log probabilities of tokens")
+        tokens = tuple(
+            Token(content, logprob)
+            for segment in transcript.segments
+            for content, logprob in engine.spell(segment)
+        )
+    return Reply(
+        transcript=transcript if error is None else None,
+        code=None if error is None else error.code,
+        message="" if error is None else str(error),
+        audio_seconds=recognition.audio_seconds or 0.0,
+        timings=recognition.timings,
+        batch_size=recognition.batch_size,
+        timed_out=recognition.timed_out,
+        tokens=tokens,
+    )

@@ -1,0 +1,108 @@
+"""The parent's end of a worker process: starting it, talking to it, ending it.
+
+Owns the pipe, the shared flags and the process. What the process does is ``worker.py``'s.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from whisperlab.audio import Waveform
+from whisperlab.serve.worker import Batch, Loaded, LoadFailed, Message, Recipe, Sound, work
+
+JOIN_SECONDS: Final = 5.0
+"""How long a worker whose pipe was closed may take to go."""
+
+
+class WorkerLostError(Exception):
+    """A worker died, hangs or could not be brought up; ``load_failure`` says why it was not."""
+
+    def __init__(self, message: str, load_failure: LoadFailed | None = None) -> None:
+        super().__init__(message)
+        self.load_failure = load_failure
+
+
+class WorkerProcess:
+    """A spawned process that holds one engine; up to ``rows`` sounds at a time."""
+
+    def __init__(self, name: str, config: Mapping[str, Any], rows: int) -> None:
+        spawn = multiprocessing.get_context("spawn")
+        self._connection, theirs = spawn.Pipe()
+        self._flags = spawn.RawArray("b", rows)
+        self._process = spawn.Process(
+            target=work,
+            args=(dict(config), theirs, self._flags),
+            name=f"whisperlab {name}",
+            daemon=True,
+        )
+        self._process.start()
+        theirs.close()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id."""
+        return self._process.pid
+
+    def await_loaded(self) -> Loaded:
+        """Waits for the engine.
+
+        Raises:
+            WorkerLostError: it could not be loaded.
+        """
+        message = self.receive(None)
+        if isinstance(message, Loaded):
+            return message
+        if isinstance(message, LoadFailed):
+            raise WorkerLostError(message.message, message)
+        raise WorkerLostError("the worker spoke out of turn")
+
+    def send(self, waveforms: Sequence[Waveform], recipe: Recipe) -> None:
+        """Begins a batch, all flags down.
+
+        Raises:
+            WorkerLostError: the worker is gone.
+        """
+        sounds = [Sound(one.sample_rate, one.start, one.truncated) for one in waveforms]
+        try:
+            self._connection.send(Batch(sounds, recipe))
+            for waveform in waveforms:
+                self._connection.send_bytes(waveform.samples.data.cast("B"))
+        except OSError as error:
+            raise WorkerLostError("the worker has died") from error
+
+    def lower_flags(self) -> None:
+        """Forgets who was to stop."""
+        for row in range(len(self._flags)):
+            self._flags[row] = 0
+
+    def raise_flag(self, row: int) -> None:
+        """Asks the sound in ``row`` to stop; the decode loop sees it at its next step."""
+        self._flags[row] = 1
+
+    def receive(self, timeout_seconds: float | None) -> Message:
+        """Returns the worker's next message.
+
+        Raises:
+            WorkerLostError: the worker is gone, or said nothing in time.
+        """
+        try:
+            if not self._connection.poll(timeout_seconds):
+                raise WorkerLostError(f"the worker said nothing for {timeout_seconds} s")
+            message: Message = self._connection.recv()
+        except (EOFError, OSError) as error:
+            raise WorkerLostError("the worker has died") from error
+        return message
+
+    def end(self) -> None:
+        """Hangs up, waits a little, and kills what is left."""
+        self._connection.close()
+        self._process.join(JOIN_SECONDS)
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends the process now; does nothing when it has gone."""
+        if self._process.is_alive():
+            self._process.kill()
+        self._process.join()
