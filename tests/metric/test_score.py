@@ -102,3 +102,9 @@ def test_texts_are_normalised_once() -> None:
     assert [(edit.kind, edit.reference, edit.hypothesis) for edit in score.edits] == [
         ("substitution", "-5", "5")
     ]
+
+
+def test_words_of_a_text_without_spaces_are_its_characters() -> None:
+    characters = Profile(name="characters", version="1", unit="character")
+    score = score_pair(characters, METRICS, "今日は", "今は")
+    assert score.counts["wer"] == score.counts["cer"] == ErrorCounts(0, 0, 1, 3, 2)

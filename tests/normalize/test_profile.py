@@ -13,6 +13,8 @@ import yaml
 from hydra.utils import instantiate
 from pydantic import ValidationError
 
+from whisperlab.config.build import build_profile
+from whisperlab.config.compose import compose
 from whisperlab.metric.alignment import COST_MODEL
 from whisperlab.normalize.profile import Profile
 from whisperlab.normalize.whisper_basic import WhisperBasic
@@ -137,3 +139,46 @@ def test_each_profiles_yaml_builds_it_under_its_own_name(expected: Profile) -> N
     built = instantiate(settings, _convert_="all")
     assert built == expected
     assert built.hash == expected.hash
+
+
+def test_hindi_words_stay_whole_under_basic_marks_alone() -> None:
+    marks = build_profile(compose("eval", ["profile=basic-marks"]))
+    assert marks.words("नमस्ते दुनिया") == ("नमस्ते", "दुनिया")
+    assert len(BASIC.words("नमस्ते दुनिया")) > 2
+
+
+def test_every_character_is_a_word_under_characters() -> None:
+    characters = build_profile(compose("eval", ["profile=characters"]))
+    assert characters.words("今日は、AI。") == ("今", "日", "は", "a", "i")
+    assert characters.hash != replace(characters, unit="word").hash
+
+
+def test_any_profile_takes_a_list_of_substitutions_and_its_hash_says_so(tmp_path: Path) -> None:
+    words = tmp_path / "words.json"
+    words.write_text('{"new york": "ny"}')
+    basic = build_profile(compose("eval", ["profile=basic", f"profile.substitutions={words}"]))
+    assert basic.words("New York, Paris") == ("ny", "paris")
+    assert basic.hash != BASIC.hash
+    assert [rule.name for rule in basic.rules][-1] == "substitutions"
+
+
+def test_a_profile_without_the_later_settings_keeps_its_name() -> None:
+    # The hash of the first release: scores of old runs stay comparable.
+    assert BASIC.hash == "8f60d58678be4a36"
+
+
+def test_one_setting_names_the_lexicon_of_a_profile(test_data: Path) -> None:
+    lexicon = test_data / "normalizers" / "open-asr-leaderboard-2026-08.json"
+    chosen = ["profile=open-asr-leaderboard", f"profile.lexicon={lexicon}"]
+    assert build_profile(compose("eval", chosen)).normalize("Alan met Gregg") == "allen met greg"
+
+
+def test_rules_in_order_are_the_profile() -> None:
+    text = "Mr. Brown's colour-blind (aside)"
+    for rule in ENGLISH.rules:
+        text = rule.apply(text)
+    assert text == ENGLISH.normalize("Mr. Brown's colour-blind (aside)")
+    assert [rule.name for rule in RAW.rules] == []
+    assert [rule.name for rule in Profile(name="x", version="1", steps=(Suffix("a"),)).rules] == [
+        "Suffix"
+    ]

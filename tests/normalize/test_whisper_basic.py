@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whisperlab.normalize.protocol import Normaliser
+from whisperlab.normalize.protocol import Normaliser, RuleList
 from whisperlab.normalize.whisper_basic import WhisperBasic
 
 BASIC = WhisperBasic()
@@ -25,6 +25,7 @@ def oracle() -> Any:
 
 def test_whisper_basic_is_a_normaliser() -> None:
     assert isinstance(BASIC, Normaliser)
+    assert isinstance(BASIC, RuleList)
 
 
 @pytest.mark.parametrize(
@@ -61,3 +62,31 @@ def test_real_references_in_nine_languages_come_out_as_openais_rules_leave_them(
     assert len(texts) == 265 + 70
     for text in texts:
         assert BASIC(text) == oracle(text)
+
+
+MARKS = WhisperBasic(marks="kept")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("नमस्ते, दुनिया!", "नमस्ते दुनिया "),
+        ("สวัสดี (เสียงหัวเราะ)", "สวัสดี "),
+        ("N\u0303ande", "ñande"),  # composed by NFKC
+        ("ẽ\u0301", "ẽ\u0301"),  # what Unicode cannot compose stays one word
+        ("İ", "i\u0307"),
+    ],
+)
+def test_marks_that_are_kept_do_not_break_words(text: str, expected: str) -> None:
+    assert MARKS(text) == expected
+    assert len(MARKS(text).split()) == len(expected.split())
+
+
+@given(text=st.text(alphabet="aZé <>[]()'.,\t\n-ßﬁ東", max_size=30))
+@settings(deadline=None)  # the machine may be busy
+def test_texts_without_marks_come_out_the_same_with_and_without_them(text: str) -> None:
+    assert MARKS(text) == BASIC(text)
+
+
+def test_keeping_marks_is_another_identity() -> None:
+    assert MARKS.identity() != BASIC.identity()

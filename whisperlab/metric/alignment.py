@@ -1,4 +1,4 @@
-"""Which unit of the hypothesis answers which unit of the reference: Edit, align.
+"""Which unit of the hypothesis answers which unit of the reference: Edit, AlignedPair, align.
 
 Owns the alignment and its costs. It does not know how texts become words or characters.
 
@@ -26,11 +26,29 @@ Kind = Literal["equal", "substitution", "insertion", "deletion"]
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """One column of an alignment; the side that an insertion or deletion lacks is ``""``."""
+    """One column of an alignment; a side that has no unit there is ``""``.
+
+    An equal column may lack a side too: an optional word that was not said, or the second half of
+    "white paper" against "whitepaper". A unit counts in the length of the side that it stands on.
+    """
 
     kind: Kind
     reference: str
     hypothesis: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedPair:
+    """Two normalised texts and the alignment of their words: what every metric counts on."""
+
+    reference: str
+    hypothesis: str
+    edits: tuple[Edit, ...]
+
+
+def align_texts(reference: str, hypothesis: str) -> AlignedPair:
+    """Returns two texts with their words (what stands between white space) aligned at unit costs."""
+    return AlignedPair(reference, hypothesis, align(reference.split(), hypothesis.split()))
 
 
 def align(reference: Sequence[str], hypothesis: Sequence[str]) -> tuple[Edit, ...]:
@@ -68,13 +86,15 @@ def count(edits: Iterable[Edit]) -> ErrorCounts:
     0.6666666666666666
     """
     tally = {"equal": 0, "substitution": 0, "insertion": 0, "deletion": 0}
+    said = heard = 0
     for edit in edits:
         tally[edit.kind] += 1
-    paired = tally["equal"] + tally["substitution"]
+        said += edit.reference != ""
+        heard += edit.hypothesis != ""
     return ErrorCounts(
         substitutions=tally["substitution"],
         insertions=tally["insertion"],
         deletions=tally["deletion"],
-        reference_length=paired + tally["deletion"],
-        hypothesis_length=paired + tally["insertion"],
+        reference_length=said,
+        hypothesis_length=heard,
     )

@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from whisperlab.metric.alignment import align, count
+from whisperlab.metric.alignment import AlignedPair, align, count
 from whisperlab.metric.counts import ErrorCounts
 
 
@@ -21,19 +21,22 @@ class CharacterErrorRate:
 
     As ``jiwer.cer``: the spaces between words are characters like any other (every profile but
     ``raw`` leaves single ones), white space at the ends is none. ``None`` without reference
-    characters, while the insertions stay in the pooled numerator.
+    characters, while the insertions stay in the pooled numerator. Characters are always aligned at
+    unit costs: a profile's cost model is one of words.
 
+    >>> from whisperlab.metric.alignment import align_texts
     >>> cer = CharacterErrorRate()
-    >>> cer.counts("abcd", "abxd").rate
+    >>> cer.counts(align_texts("abcd", "abxd")).rate
     0.25
-    >>> cer.counts("all right", "alright").deletions  # one l and the space
+    >>> cer.counts(align_texts("all right", "alright")).deletions  # one l and the space
     2
-    >>> cer.counts("", "you").rate is None, cer.counts("", "you").insertions
+    >>> silence = cer.counts(align_texts("", "you"))
+    >>> silence.rate is None, silence.insertions
     (True, 3)
     """
 
     name: ClassVar[str] = "cer"
 
-    def counts(self, reference: str, hypothesis: str) -> ErrorCounts:
-        """Returns the character edits between two normalised texts."""
-        return count(align(reference.strip(), hypothesis.strip()))
+    def counts(self, pair: AlignedPair) -> ErrorCounts:
+        """Returns the character edits between the pair's texts."""
+        return count(align(pair.reference.strip(), pair.hypothesis.strip()))

@@ -1,4 +1,4 @@
-"""What every error rate is: two normalised texts in, ErrorCounts out.
+"""What every error rate is: two normalised and aligned texts in, ErrorCounts out.
 
 Owns the protocol alone; it imports none of the metrics.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Protocol, runtime_checkable
 
+from whisperlab.metric.alignment import AlignedPair
 from whisperlab.metric.counts import ErrorCounts
 
 
@@ -20,6 +21,9 @@ class Metric(Protocol):
     name: ClassVar[str]
     """The key in ``scores.json``: ``wer``, ``cer``."""
 
-    def counts(self, reference: str, hypothesis: str) -> ErrorCounts:
-        """Returns the edits between two texts that went through a profile once already."""
+    def counts(self, pair: AlignedPair) -> ErrorCounts:
+        """Returns the edits between two texts that went through a profile once already.
+
+        The words are aligned by the profile's rules: its costs, compounds, optional words.
+        """
         ...

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from whisperlab.metric.alignment import Edit, align
+from whisperlab.metric.alignment import AlignedPair, Edit, align
 from whisperlab.metric.counts import NO_ERRORS, ErrorCounts
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
@@ -38,11 +38,16 @@ def score_pair(
     >>> score.counts["wer"].errors, score.edits[-1]
     (1, Edit(kind='deletion', reference='all', hypothesis=''))
     """
-    said, heard = profile.normalize(reference), profile.normalize(hypothesis)
+    pair = align_pair(profile, reference, hypothesis)
     return PairScore(
-        counts={metric.name: metric.counts(said, heard) for metric in metrics},
-        edits=align(said.split(), heard.split()),
+        counts={metric.name: metric.counts(pair) for metric in metrics}, edits=pair.edits
     )
+
+
+def align_pair(profile: Profile, reference: str, hypothesis: str) -> AlignedPair:
+    """Returns two raw texts normalised, their words aligned by the profile's rules."""
+    said, heard = profile.normalize(reference), profile.normalize(hypothesis)
+    return AlignedPair(said, heard, align(profile.split(said), profile.split(heard)))
 
 
 def pool(counts: Iterable[ErrorCounts]) -> ErrorCounts:

@@ -1,6 +1,7 @@
 """Word error rate.
 
-Owns what a word is: what stands between white space. It does not know normalisation or pooling.
+Owns what counts as its errors: the edits of the words' alignment. It does not know what a word is or
+how words are aligned (the profile's), nor pooling.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from typing import ClassVar
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from whisperlab.metric.alignment import align, count
+from whisperlab.metric.alignment import AlignedPair, count
 from whisperlab.metric.counts import ErrorCounts
 
 
@@ -18,21 +19,22 @@ from whisperlab.metric.counts import ErrorCounts
 class WordErrorRate:
     """(S + D + I) / N over words: edits of the cheapest alignment by reference words.
 
-    Equal to ``jiwer.wer`` of the same normalised texts. It exceeds 1 when insertions abound and is
+    At unit costs equal to ``jiwer.wer`` of the same normalised texts. It exceeds 1 when insertions abound and is
     ``None`` without reference words, while the insertions stay in the pooled numerator.
 
+    >>> from whisperlab.metric.alignment import align_texts
     >>> wer = WordErrorRate()
-    >>> wer.counts("the cat sat on the mat", "the cat sit on mat").rate == (1 + 1) / 6
+    >>> wer.counts(align_texts("the cat sat on the mat", "the cat sit on mat")).rate == (1 + 1) / 6
     True
-    >>> silence = wer.counts("", "thank you")
+    >>> silence = wer.counts(align_texts("", "thank you"))
     >>> silence.rate is None, silence.insertions
     (True, 2)
-    >>> (silence + wer.counts("good morning", "good morning")).rate
+    >>> (silence + wer.counts(align_texts("good morning", "good morning"))).rate
     1.0
     """
 
     name: ClassVar[str] = "wer"
 
-    def counts(self, reference: str, hypothesis: str) -> ErrorCounts:
-        """Returns the word edits between two normalised texts."""
-        return count(align(reference.split(), hypothesis.split()))
+    def counts(self, pair: AlignedPair) -> ErrorCounts:
+        """Returns the word edits of the alignment."""
+        return count(pair.edits)

@@ -30,6 +30,7 @@ from whisperlab.normalize.number_words import (
     ZEROS,
 )
 
+_FIGURE = re.compile(r"\d")
 _FIGURES = re.compile(r"^\d+(\.\d+)?$")
 _LONGEST_NUMBER = 4000
 """Characters; a longer run of digits (a looping model's) stays as it is: Python refuses to convert
@@ -44,7 +45,16 @@ def write_numbers(text: str) -> str:
     >>> write_numbers("nine double one on the twenty first of may")
     '911 on the 21st of may'
     """
-    return _tidy_currency(" ".join(_Reader().read(_separate(text).split())))
+    words = _separate(text).split()
+    if _has_number(text, words):
+        words = _Reader().read(words)
+        return _tidy_currency(" ".join(words))
+    return " ".join(words)
+
+
+def _has_number(text: str, words: Sequence[str]) -> bool:
+    """False for a text that comes out as it went in, which most do."""
+    return not _NUMBER_PARTS.isdisjoint(words) or _FIGURE.search(text) is not None
 
 
 def _separate(text: str) -> str:
@@ -286,3 +296,6 @@ _TAKE: Mapping[str, Callable[[_Reader, str], None]] = {
     "point": _Reader._take_point,
 }
 """Every word that can be part of a number, and how it is read."""
+
+_NUMBER_PARTS = frozenset(_TAKE) - {"and"}
+"""Words of which one at least is in every number that is spelled out; "and" alone changes nothing."""

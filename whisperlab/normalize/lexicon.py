@@ -1,9 +1,13 @@
-"""Word lists that a normaliser replaces by: the British-American spelling table.
+"""Word lists that a normaliser replaces by: spelling tables, names, a user's own substitutions.
 
-Owns where a lexicon comes from and its hash. It does not know the rules that apply it. The table is
-one JSON object, word to word::
+Owns where a lexicon comes from and its hash. It does not know the rules that apply it. A table is
+one JSON object, from what stands in the text to what takes its place::
 
     {"accessorise": "accessorize", "accessorised": "accessorized", ...}
+
+A file may hold several tables by name, as the Open ASR leaderboard's does::
+
+    {"english_name_normalizer": {"alan": "allen", ...}, "english_spelling_normalizer": {...}}
 """
 
 from __future__ import annotations
@@ -13,10 +17,16 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.resources import files
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import Annotated, Protocol, runtime_checkable
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
+
+from whisperlab.errors import ConfigError
+
+AnyPath = Annotated[Path, Field(strict=False)]
+"""A path; YAML writes it as a string."""
 
 _MENDED = {"archaeology": "archeology"}
 """openai/whisper's table has HTML debris in this one entry: ``"archeology</span>"``."""
@@ -58,3 +68,37 @@ class WhisperSpelling:
         source = files("whisper_normalizer").joinpath("normalizers/english.json")
         table: dict[str, str] = json.loads(source.read_text(encoding="utf-8"))
         return table | _MENDED
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
+class LexiconFile:
+    """A table in a JSON file of yours; ``section`` names it where the file holds several."""
+
+    path: AnyPath
+    section: str | None = None
+
+    @cached_property
+    def table(self) -> Mapping[str, str]:
+        """The file's table, read at first use.
+
+        Raises:
+            ConfigError: there is no such file or section, or it is no object of strings.
+        """
+        try:
+            content = json.loads(self.path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"lexicon {self.path}: expected a JSON file, {error}; give the path of one"
+            ) from error
+        where = str(self.path)
+        if self.section is not None:
+            where += f" [{self.section}]"
+            content = content.get(self.section) if isinstance(content, dict) else None
+        if not isinstance(content, dict) or not all(
+            isinstance(value, str) for value in content.values()
+        ):
+            raise ConfigError(
+                f"lexicon {where}: expected an object of texts to texts; see "
+                "whisperlab/normalize/lexicon.py for its form"
+            )
+        return content

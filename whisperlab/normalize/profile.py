@@ -1,7 +1,7 @@
 """How texts are made comparable before they are scored: Profile.
 
-Owns the order of a profile's steps and the hash that names it in every score. It does not know the
-steps' rules, nor how words are aligned or counted.
+Owns the order of a profile's steps, how its words are told apart, and the hash that names it in
+every score. It does not know the steps' rules, nor how words are aligned or counted.
 
 A text goes through a profile exactly once. Whisper's English rules are not idempotent ("minus 5"
 becomes "-5", and that becomes "5"; "5 1" becomes "5 one", and that becomes "51"), so whoever scores
@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from whisperlab.normalize.protocol import Normaliser
+from whisperlab.normalize.lexicon import AnyPath, LexiconFile, lexicon_hash
+from whisperlab.normalize.protocol import Normaliser, Rule, RuleList, apply_rules
+from whisperlab.normalize.substitutions import substitute
 
 
 @dataclass(
@@ -28,6 +31,11 @@ class Profile:
     """A named, versioned way to turn raw texts into words.
 
     ``steps`` run in order; none at all leaves the text as it is (the profile ``raw``).
+    ``substitutions`` is a lexicon file of yours (JSON, what stands in the normalised text to what
+    takes its place, words or phrases); it comes after the steps. ``lexicon`` is the file that a step
+    reads, kept here so that one setting names it; the step's own identity has its content.
+    ``unit`` tells what a word is: what stands between white space, or every ``character`` (for
+    languages that write no spaces; the word error rate is then a character error rate).
     ``cost_model`` names the alignment's costs: ``unit`` = substitution, insertion and deletion cost
     1 each (Levenshtein). ``compound_rule`` ``none`` scores "any one" and "anyone" as different.
     ``empty_rule`` ``pooled``: an utterance whose reference has no words adds its insertions to the
@@ -42,27 +50,53 @@ class Profile:
     version: Annotated[str, Field(min_length=1)]
     # A configuration file can only write a list.
     steps: Annotated[tuple[Normaliser, ...], Field(strict=False)] = ()
+    substitutions: AnyPath | None = None
+    lexicon: AnyPath | None = None
+    unit: Literal["word", "character"] = "word"
     cost_model: Literal["unit"] = "unit"
     compound_rule: Literal["none"] = "none"
     empty_rule: Literal["pooled"] = "pooled"
 
     def normalize(self, text: str) -> str:
-        """Returns the text after every step; call it once for a text, never on its own result."""
+        """Returns the text after every step; call it once for a text, never on its own result.
+
+        Raises:
+            ConfigError: a lexicon cannot be read.
+        """
+        return apply_rules(self.rules, text)
+
+    @cached_property
+    def rules(self) -> Sequence[Rule]:
+        """Every rule of every step in order, the substitutions last; reads the lexicons."""
+        rules: list[Rule] = []
         for step in self.steps:
-            text = step(text)
-        return text
+            whole = Rule(type(step).__name__, step)
+            rules += step.rules if isinstance(step, RuleList) else [whole]
+        if self._substitutions is not None:
+            rules.append(substitute(self._substitutions.table))
+        return tuple(rules)
+
+    @cached_property
+    def _substitutions(self) -> LexiconFile | None:
+        return None if self.substitutions is None else LexiconFile(self.substitutions)
 
     def words(self, text: str) -> tuple[str, ...]:
-        """Returns the words of the normalised text: what stands between white space."""
-        return tuple(self.normalize(text).split())
+        """Returns the words of the normalised text."""
+        return self.split(self.normalize(text))
+
+    def split(self, normalized: str) -> tuple[str, ...]:
+        """Returns the words of a text that went through ``normalize`` already."""
+        words = normalized.split()
+        return tuple(words if self.unit == "word" else "".join(words))
 
     @cached_property
     def hash(self) -> str:
         """SHA-256, first 16 hex digits, over canonical JSON of everything that decides a score.
 
-        Python's Unicode tables are not part of it; ``run.json`` names the Python version.
+        Python's Unicode tables are not part of it; ``run.json`` names the Python version. A setting
+        that came later counts only where it is used, so that it does not rename older scores.
         """
-        described = {
+        described: dict[str, Any] = {
             "name": self.name,
             "version": self.version,
             "steps": [dict(step.identity()) for step in self.steps],
@@ -70,5 +104,9 @@ class Profile:
             "compound_rule": self.compound_rule,
             "empty_rule": self.empty_rule,
         }
+        if self._substitutions is not None:
+            described["substitutions"] = lexicon_hash(self._substitutions)
+        if self.unit != "word":
+            described["unit"] = self.unit
         canonical = json.dumps(described, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]

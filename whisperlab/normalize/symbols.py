@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
 
 _BRACKETED = re.compile(r"[<\[][^>\]]*[>\]]")
 _PARENTHESISED = re.compile(r"\(([^)]+?)\)")
@@ -35,6 +37,9 @@ _LETTERS_WITHOUT_DECOMPOSITION = {
 
 MARKS_SYMBOLS_PUNCTUATION = frozenset("MSP")
 """First letters of the Unicode categories that a space replaces."""
+
+SYMBOLS_PUNCTUATION = frozenset("SP")
+"""The same where combining marks are parts of words."""
 
 
 def remove_bracketed(text: str) -> str:
@@ -63,10 +68,16 @@ def symbols_to_spaces(text: str) -> str:
     >>> symbols_to_spaces("naïve café, no?")
     'naïve café  no '
     """
-    return "".join(
-        " " if unicodedata.category(character)[0] in MARKS_SYMBOLS_PUNCTUATION else character
-        for character in unicodedata.normalize("NFKC", text)
-    )
+    return _each(unicodedata.normalize("NFKC", text), _spaced)
+
+
+def symbols_to_spaces_keeping_marks(text: str) -> str:
+    """Returns the NFKC text with symbols and punctuation as spaces; combining marks stay.
+
+    >>> symbols_to_spaces_keeping_marks("नमस्ते, दुनिया!")
+    'नमस्ते  दुनिया '
+    """
+    return _each(unicodedata.normalize("NFKC", text), _spaced_but_marks)
 
 
 def symbols_to_spaces_without_diacritics(text: str, keep: str) -> str:
@@ -75,7 +86,29 @@ def symbols_to_spaces_without_diacritics(text: str, keep: str) -> str:
     >>> symbols_to_spaces_without_diacritics("Łódź: $5!", keep="$")
     'Lodz  $5 '
     """
+    if text.isascii():
+        return text.translate(_ascii_without_diacritics(keep))
     return "".join(_plain(character, keep) for character in unicodedata.normalize("NFKD", text))
+
+
+def _each(text: str, write: Callable[[str], str]) -> str:
+    return "".join(character if character.isalnum() else write(character) for character in text)
+
+
+def _spaced(character: str) -> str:
+    is_symbol = unicodedata.category(character)[0] in MARKS_SYMBOLS_PUNCTUATION
+    return " " if is_symbol else character
+
+
+def _spaced_but_marks(character: str) -> str:
+    is_symbol = unicodedata.category(character)[0] in SYMBOLS_PUNCTUATION
+    return " " if is_symbol else character
+
+
+@lru_cache(maxsize=8)
+def _ascii_without_diacritics(keep: str) -> dict[int, str]:
+    """Returns what becomes of each ASCII character: a table, because most texts are ASCII."""
+    return {code: _plain(chr(code), keep) for code in range(128)}
 
 
 def _plain(character: str, keep: str) -> str:
