@@ -6,6 +6,7 @@ COMMANDS = {
     "whisperlab.eval": "measure a configuration on a dataset: WER with interval, speed, a report",
     "whisperlab.runs": "work on finished runs: compare",
     "whisperlab.transcribe": "transcribe files to txt, srt, vtt, tsv, json",
+    "whisperlab.serve.keys": "create, list and revoke the API keys of a server",
 }
 
 

@@ -1,0 +1,359 @@
+"""How much one caller may ask for: requests a minute, audio seconds a minute, requests at a time.
+
+Owns the counts, in this process or in a Redis that several server processes share, and the headers
+that tell a client where it stands. It does not know how a caller was recognised.
+
+The window is the *sliding window counter* of the ``limits`` library: the count of the running
+minute plus the share of the one before that is still within 60 s. It keeps two numbers a caller
+whatever a request costs, and in Redis it runs on Redis' own clock; a moving window is exact but
+keeps one entry a unit of cost (an hour of sound: 3,600,000 of them here) stamped by each server's
+own clock; a fixed window lets twice the limit through around its edge.
+
+``in_flight`` is counted in this process even with Redis: it bounds what one caller takes of this
+process's engine, and a count in Redis would stay too high for ever when a server is killed.
+
+A Redis that is lost while the server runs neither closes the service nor lifts the limits: each
+process counts for itself until Redis answers again, so that N servers allow at most N times the
+limit. Each loss is logged and counted.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from limits import RateLimitItem, RateLimitItemPerSecond
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import ConfigurationError, StorageError
+
+from whisperlab.errors import ConfigError, MissingExtraError
+from whisperlab.serve.keys import Caller
+from whisperlab.serve.problems import ApiError
+from whisperlab.serve.settings import RateSettings
+
+_logger = logging.getLogger(__name__)
+
+WINDOW_SECONDS: Final = 60
+"""Every limit is a minute's."""
+
+MILLISECONDS: Final = 1000
+"""Audio is counted in whole milliseconds: the library counts in integers."""
+
+REDIS_SECONDS: Final = 1.0
+"""The longest wait for Redis: to connect, to answer, and for a free connection."""
+
+REDIS_CONNECTIONS: Final = 16
+"""Connections to Redis of one server process; a count takes it well under a millisecond."""
+
+REDIS_RETRY_SECONDS: Final = 5.0
+"""A Redis that failed is left alone for so long: requests must not each wait for its time-out."""
+
+KEY_PREFIX: Final = "whisperlab"
+"""What our keys in Redis begin with."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """One caller's count at a moment: of the minute before and of the running one.
+
+    ``left_seconds`` is how long the running one lasts; the one before still counts by its share
+    ``left_seconds / window_seconds``.
+    """
+
+    previous: int
+    current: int
+    left_seconds: float
+    window_seconds: int
+
+    def counted(self) -> int:
+        """Returns what counts now.
+
+        >>> Window(previous=10, current=3, left_seconds=30.0, window_seconds=60).counted()
+        8
+        """
+        return math.floor(self.previous * self.left_seconds / self.window_seconds) + self.current
+
+    def seconds_until(self, room: int, limit: int) -> float:
+        """Returns how long it takes until ``room`` of ``limit`` is free, if nothing more comes.
+
+        >>> Window(previous=0, current=10, left_seconds=30.0, window_seconds=60).seconds_until(1, 10)
+        30.0
+        >>> Window(previous=0, current=0, left_seconds=0.0, window_seconds=60).seconds_until(10, 10)
+        0.0
+        """
+        most = limit - room
+        if self.counted() <= most:
+            return 0.0
+        if self.current <= most:  # the share of the minute before falls fast enough
+            share = (most - self.current + 1) * self.window_seconds / self.previous
+            return max(0.0, self.left_seconds - share)
+        # The running minute becomes the one before, and its share falls.
+        share = (most + 1) * self.window_seconds / self.current
+        return self.left_seconds + max(0.0, self.window_seconds - share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What came of a count."""
+
+    admitted: bool
+    window: Window
+
+
+class RateLimiter:
+    """Counts what callers ask for, and refuses what is too much.
+
+    Belongs to one event loop. With Redis call :meth:`connect` first. ``on_storage_failure`` is told
+    each time that Redis is lost.
+
+    Raises:
+        ConfigError: ``serve.rates.storage`` is not understood.
+        MissingExtraError: it is a Redis, and the package is not installed.
+    """
+
+    def __init__(
+        self,
+        settings: RateSettings,
+        on_storage_failure: Callable[[], None] = lambda: None,
+        window_seconds: int = WINDOW_SECONDS,
+    ) -> None:
+        self._settings = settings
+        self._on_storage_failure = on_storage_failure
+        self._window_seconds = window_seconds
+        self._running: Counter[str] = Counter()
+        self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
+        self._pool: Any = None
+        self._shared: SlidingWindowCounterRateLimiter | None = None
+        self._shared_from = -math.inf
+        """The moment (monotonic) from which Redis is asked again."""
+        self._lost = False
+        if settings.storage != "memory":
+            self._pool = _redis_pool(settings.storage)
+            self._shared = SlidingWindowCounterRateLimiter(_redis_storage(self._pool))
+
+    async def connect(self) -> None:
+        """Returns when the storage has answered.
+
+        Raises:
+            ConfigError: Redis cannot be reached, or does not let us count.
+        """
+        if self._shared is None:
+            return
+        try:
+            await self._shared.test(self._limit("start", 1), "start")
+        except (StorageError, OSError, TypeError, ValueError) as error:
+            # TypeError, ValueError: redis-py's, for options in the URL
+            cause = error.storage_error if isinstance(error, StorageError) else error
+            raise ConfigError(
+                f"serve.rates.storage: no answer from Redis at {_shown(self._settings.storage)} "
+                f"({cause}); start it, mend the URL, or set serve.rates.storage=memory"
+            ) from error
+
+    async def close(self) -> None:
+        """Closes the connections to Redis."""
+        if self._pool is not None:
+            await self._pool.aclose()
+
+    async def admit(self, caller: Caller) -> Mapping[str, str]:
+        """Counts one request; returns the headers that say what is left.
+
+        Raises:
+            ApiError: ``rate_limit_exceeded``, with the time after which one will be admitted.
+        """
+        limit = _own(caller.requests_per_minute, self._settings.requests_per_minute)
+        if limit is None:
+            return {}
+        standing = await self._count(caller, self._limit("requests", limit), 1)
+        headers = _headers("requests", str(limit), str(_left(limit, standing)), standing, limit)
+        if not standing.admitted:
+            raise ApiError(
+                "rate_limit_exceeded",
+                f"Rate limit reached: {limit} requests a minute for {_called(caller)}.",
+                retry_after_seconds=standing.window.seconds_until(1, limit),
+                headers=headers,
+            )
+        return headers
+
+    async def charge(self, caller: Caller, audio_seconds: float) -> Mapping[str, str]:
+        """Counts the sound of a request; returns the headers that say what is left.
+
+        Raises:
+            ApiError: ``rate_limit_exceeded``, with the time after which it will be admitted;
+                ``audio_too_long`` for a sound that alone is more than a minute's limit: no waiting
+                helps, so it must not read as something to send again.
+        """
+        limit_seconds = _own(
+            caller.audio_seconds_per_minute, self._settings.audio_seconds_per_minute
+        )
+        if limit_seconds is None:
+            return {}
+        limit = max(1, math.floor(limit_seconds * MILLISECONDS))
+        cost = math.ceil(audio_seconds * MILLISECONDS)
+        if cost > limit:
+            raise ApiError(
+                "audio_too_long",
+                f"This audio is {audio_seconds:.1f} s long; {_called(caller)} may send "
+                f"{limit_seconds:g} s a minute. Send it in parts.",
+                param="file",
+            )
+        standing = await self._count(caller, self._limit("audio", limit), cost)
+        left = f"{_left(limit, standing) / MILLISECONDS:g}"
+        headers = _headers("audio-seconds", f"{limit_seconds:g}", left, standing, limit)
+        if not standing.admitted:
+            raise ApiError(
+                "rate_limit_exceeded",
+                f"Rate limit reached: {limit_seconds:g} s of audio a minute for {_called(caller)}; "
+                f"{left} s are left, this one has {audio_seconds:.1f} s.",
+                retry_after_seconds=standing.window.seconds_until(cost, limit),
+                headers=headers,
+            )
+        return headers
+
+    @contextmanager
+    def in_flight(self, caller: Caller) -> Iterator[None]:
+        """Holds one of the caller's places in this process.
+
+        Raises:
+            ApiError: ``rate_limit_exceeded`` on entering, when all are taken.
+        """
+        limit = _own(caller.in_flight, self._settings.in_flight)
+        name = _identity(caller)
+        if limit is not None and self._running[name] >= limit:
+            raise ApiError(
+                "rate_limit_exceeded",
+                f"Rate limit reached: {limit} requests at a time for {_called(caller)}; send this "
+                "one when one of them has been answered.",
+                retry_after_seconds=1.0,
+            )
+        self._running[name] += 1
+        try:
+            yield
+        finally:
+            self._running[name] -= 1
+            if not self._running[name]:
+                del self._running[name]
+
+    def _limit(self, what: str, amount: int) -> RateLimitItem:
+        return RateLimitItemPerSecond(amount, self._window_seconds, namespace=what)
+
+    async def _count(self, caller: Caller, limit: RateLimitItem, cost: int) -> _Standing:
+        """Counts in Redis, or in this process while Redis is lost."""
+        name = _identity(caller)
+        if self._shared is not None and monotonic() >= self._shared_from:
+            try:
+                standing = await _hit(self._shared, limit, name, cost)
+            except (StorageError, OSError) as error:
+                self._lose(error)
+            else:
+                if self._lost:
+                    self._lost = False
+                    _logger.info("rate limits are shared through Redis again")
+                return standing
+        return await _hit(self._local, limit, name, cost)
+
+    def _lose(self, error: Exception) -> None:
+        self._shared_from = monotonic() + REDIS_RETRY_SECONDS
+        if not self._lost:
+            self._lost = True
+            self._on_storage_failure()
+            _logger.warning("Redis is lost; this process counts for itself", exc_info=error)
+
+
+async def _hit(
+    limiter: SlidingWindowCounterRateLimiter, limit: RateLimitItem, name: str, cost: int
+) -> _Standing:
+    admitted = await limiter.hit(limit, name, cost=cost)
+    storage: Any = limiter.storage
+    seconds = limit.get_expiry()
+    previous, _, current, expires = await storage.get_sliding_window(limit.key_for(name), seconds)
+    # The running minute's count lives on for one more, in which it is the one before.
+    left = min(max(0.0, expires - seconds), float(seconds))
+    return _Standing(admitted, Window(previous, current, left, seconds))
+
+
+def _redis_pool(url: str) -> Any:
+    try:
+        from redis.asyncio import BlockingConnectionPool
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+    except ImportError as error:
+        raise MissingExtraError("redis", "redis", "serve.rates.storage with a Redis URL") from error
+    try:
+        return BlockingConnectionPool.from_url(
+            url,
+            max_connections=REDIS_CONNECTIONS,
+            timeout=REDIS_SECONDS,
+            socket_timeout=REDIS_SECONDS,
+            socket_connect_timeout=REDIS_SECONDS,
+            retry=Retry(NoBackoff(), 1),  # a connection that Redis closed meanwhile
+        )
+    except ValueError as error:
+        raise ConfigError(f"serve.rates.storage: {_shown(url)}: {error}") from error
+
+
+def _redis_storage(pool: Any) -> Any:
+    from limits.aio.storage import RedisStorage
+
+    try:
+        return RedisStorage(
+            "async+redis://",  # the pool knows where
+            wrap_exceptions=True,
+            implementation="redispy",
+            key_prefix=KEY_PREFIX,
+            connection_pool=pool,
+        )
+    except ConfigurationError as error:  # an old version
+        raise ConfigError(f"serve.rates.storage: {error}") from error
+
+
+def _own(own: Any, general: Any) -> Any:
+    return general if own is None else own
+
+
+def _identity(caller: Caller) -> str:
+    """Returns what a caller is counted under: no key can be named to share an address's count."""
+    return f"{'address' if caller.anonymous else 'key'}/{caller.name}"
+
+
+def _called(caller: Caller) -> str:
+    return "this address" if caller.anonymous else "this key"
+
+
+def _left(limit: int, standing: _Standing) -> int:
+    return max(0, limit - standing.window.counted())
+
+
+def _headers(what: str, limit: str, left: str, standing: _Standing, room: int) -> Mapping[str, str]:
+    """Returns OpenAI's three headers; ``reset`` is when everything is free again."""
+    return {
+        f"x-ratelimit-limit-{what}": limit,
+        f"x-ratelimit-remaining-{what}": left,
+        f"x-ratelimit-reset-{what}": duration(standing.window.seconds_until(room, room)),
+    }
+
+
+def duration(seconds: float) -> str:
+    """Returns seconds as OpenAI's headers write them, rounded up to a millisecond.
+
+    >>> duration(0.12), duration(8.64), duration(90.0), duration(0.0)
+    ('120ms', '8.64s', '1m30s', '0s')
+    """
+    milliseconds = math.ceil(round(seconds * MILLISECONDS, 3))
+    if 0 < milliseconds < MILLISECONDS:
+        return f"{milliseconds}ms"
+    minutes, rest = divmod(milliseconds, 60 * MILLISECONDS)
+    return (f"{minutes}m" if minutes else "") + f"{rest / MILLISECONDS:g}s"
+
+
+def _shown(url: str) -> str:
+    """Returns a Redis URL without its password and options."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
