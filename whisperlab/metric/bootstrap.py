@@ -1,17 +1,36 @@
-"""How sure a pooled error rate is: percentile bootstrap over utterances or clusters.
+"""How sure a pooled error rate is: bootstrap over utterances or clusters.
 
-Owns the resampling. It does not know where counts come from or how an interval is shown.
+Owns the drawing of resamples and the way from resamples to bounds. It does not know where counts
+come from, how an interval is shown, or pairs of runs (``paired.py``).
+
+Bounds are the expanded percentile interval: the percentiles of the resampled rates, taken a little
+farther out, so that for a mean the width is that of Student's interval. The plain percentile
+interval is too short by a factor of sqrt((n - 1) / n) and by the normal quantile in place of t's:
+at 20 utterances it covers 92.8 % instead of 95 %. BCa and the studentised bootstrap are second-order
+accurate for a smooth statistic, but where two runs differ in a handful of utterances they covered
+only 83 to 91 %; experiments/2026-11-24-intervals has the measurements.
+
+Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap", The American Statistician
+69(4), section 4 ("expanded percentile interval").
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
 from whisperlab.metric.counts import ErrorCounts
+
+RESAMPLES = 10_000
+"""With 10,000 a 2.5 % bound moves by 2 % of a standard error from seed to seed."""
+
+FEWEST_UNITS = 2
+"""One unit never varies."""
 
 _DRAWS_PER_BLOCK = 100_000
 """Drawn units held at once: 1.6 MB of indices and gathered counts, so a block stays in cache."""
@@ -36,10 +55,10 @@ def interval(
     *,
     seed: int,
     clusters: Sequence[str] | None = None,
-    resamples: int = 10_000,
+    resamples: int = RESAMPLES,
     level: float = 0.95,
 ) -> Interval | None:
-    """Returns the percentile bootstrap interval of the pooled rate, or ``None`` when undefined.
+    """Returns the bootstrap interval of the pooled rate, or ``None`` when undefined.
 
     Utterances are drawn with replacement, as many as there are; errors and reference units of a
     draw are summed before they are divided. With ``clusters`` (one name per utterance) whole
@@ -51,7 +70,7 @@ def interval(
 
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; for WER:
     Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
-    evaluation".
+    evaluation"; for the bounds see the module.
 
     Raises:
         ValueError: ``clusters`` has another length than ``counts``, ``resamples`` is below 1, or
@@ -64,21 +83,46 @@ def interval(
     >>> interval([right], seed=0) is None
     True
     """
+    check_arguments(resamples, level)
+    totals = unit_totals([counts], clusters)
+    units = len(totals)
+    if units < FEWEST_UNITS or not totals[:, 1].any():
+        return None
+    errors, lengths = resampled_sums(totals, resamples, seed)
+    defined = lengths > 0
+    low, high = bounds(errors[defined] / lengths[defined], units, level)
+    return Interval(low, high, level, resamples, units)
+
+
+def check_arguments(resamples: int, level: float) -> None:
+    """Raises ValueError unless there is a resample to draw and a level to reach."""
     if resamples < 1 or not 0 < level < 1:
         raise ValueError(f"expected resamples >= 1 and 0 < level < 1, got {resamples} and {level}")
-    # shape (n_units, 2): errors, reference units
-    totals = np.array(
-        [(count.errors, count.reference_length) for count in counts], dtype=np.int64
-    ).reshape(-1, 2)
-    if clusters is not None:
-        totals = _sum_by_cluster(totals, clusters)
-    units = len(totals)
-    if units < 2 or not totals[:, 1].any():  # noqa: PLR2004 one unit never varies
-        return None
-    rates = _resampled_rates(totals, resamples, np.random.default_rng(seed))
-    tail = (1 - level) / 2
-    low, high = np.quantile(rates, (tail, 1 - tail))
-    return Interval(float(low), float(high), level, resamples, units)
+
+
+def unit_totals(
+    runs: Sequence[Sequence[ErrorCounts]], clusters: Sequence[str] | None
+) -> NDArray[np.int64]:
+    """Returns errors and reference units of what is drawn, shape (n_units, 2 * n_runs).
+
+    Columns are errors and length of the first run, then of the second, and so on. All runs are over
+    the same utterances in the same order.
+
+    Raises:
+        ValueError: the runs or ``clusters`` differ in length.
+    """
+    sizes = {len(counts) for counts in runs}
+    if len(sizes) != 1:
+        raise ValueError(f"expected runs over the same utterances, got {sorted(sizes)} of them")
+    totals = np.hstack(
+        [
+            np.array(
+                [(count.errors, count.reference_length) for count in counts], dtype=np.int64
+            ).reshape(-1, 2)
+            for counts in runs
+        ]
+    )
+    return totals if clusters is None else _sum_by_cluster(totals, clusters)
 
 
 def _sum_by_cluster(totals: NDArray[np.int64], clusters: Sequence[str]) -> NDArray[np.int64]:
@@ -87,24 +131,51 @@ def _sum_by_cluster(totals: NDArray[np.int64], clusters: Sequence[str]) -> NDArr
             f"expected one cluster per utterance, got {len(clusters)} for {len(totals)}"
         )
     number_of = {name: number for number, name in enumerate(dict.fromkeys(clusters))}
-    summed = np.zeros((len(number_of), 2), dtype=np.int64)
+    summed = np.zeros((len(number_of), totals.shape[1]), dtype=np.int64)
     np.add.at(summed, [number_of[name] for name in clusters], totals)
     return summed
 
 
-def _resampled_rates(
-    totals: NDArray[np.int64], resamples: int, generator: np.random.Generator
-) -> NDArray[np.float64]:
-    """Returns the rates of the resamples that have a reference unit, shape (<= resamples,)."""
-    errors, lengths = np.ascontiguousarray(totals.T)
+def resampled_sums(totals: NDArray[np.int64], resamples: int, seed: int) -> NDArray[np.int64]:
+    """Returns each column's sum in every resample, shape (n_columns, resamples)."""
+    generator = np.random.default_rng(seed)
+    columns = np.ascontiguousarray(totals.T)
     units = len(totals)
     block = max(1, _DRAWS_PER_BLOCK // units)
-    rates = []
+    sums = np.empty((len(columns), resamples), dtype=np.int64)
     for start in range(0, resamples, block):
-        rows = min(block, resamples - start)
-        drawn = generator.integers(0, units, size=(rows, units))
-        drawn_errors = errors.take(drawn).sum(axis=1)  # shape (rows,)
-        drawn_lengths = lengths.take(drawn).sum(axis=1)
-        defined = drawn_lengths > 0
-        rates.append(drawn_errors[defined] / drawn_lengths[defined])
-    return np.concatenate(rates)
+        stop = min(start + block, resamples)
+        drawn = generator.integers(0, units, size=(stop - start, units))
+        for row, column in enumerate(columns):
+            sums[row, start:stop] = column.take(drawn).sum(axis=1)
+    return sums
+
+
+def bounds(values: NDArray[np.float64], units: int, level: float) -> tuple[float, float]:
+    """Returns the expanded percentile bounds of resampled ``values`` of ``units`` drawn units.
+
+    The bounds are order statistics, so that a bound is on the same side of zero as `p_value` says.
+    Below four units no percentile lies far enough out and the bounds are the extremes.
+    """
+    ordered = np.sort(values)
+    count = len(ordered)
+    # ordinary tail -> Student's quantile -> the tail of the resamples that lies as far out
+    tail = float(ndtr(_widening(units) * stdtrit(units - 1, (1 - level) / 2)))
+    rank = min(max(math.floor(tail * (count + 1)), 1), (count + 1) // 2)
+    return float(ordered[rank - 1]), float(ordered[count - rank])
+
+
+def p_value(values: NDArray[np.float64], units: int) -> float:
+    """Returns the two-sided p of "zero is the truth": 1 - level of the interval that just reaches 0.
+
+    Never below what ``len(values)`` resamples can show.
+    """
+    count = len(values)
+    beyond = min(int((values <= 0).sum()), int((values >= 0).sum()))
+    tail = (beyond + 1) / (count + 1)
+    return min(1.0, 2 * float(stdtr(units - 1, ndtri(min(tail, 0.5)) / _widening(units))))
+
+
+def _widening(units: int) -> float:
+    """sqrt(n / (n - 1)): resamples vary by 1 / n, an unbiased variance divides by n - 1."""
+    return math.sqrt(units / (units - 1))

@@ -1,0 +1,141 @@
+"""Whether two runs over the same utterances differ: the paired bootstrap.
+
+Owns the difference of two pooled rates with its interval and p, and ranking in tie groups. It does
+not know where counts come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from whisperlab.metric.bootstrap import (
+    FEWEST_UNITS,
+    RESAMPLES,
+    bounds,
+    check_arguments,
+    p_value,
+    resampled_sums,
+    unit_totals,
+)
+from whisperlab.metric.counts import NO_ERRORS, ErrorCounts
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Rate of the second run minus rate of the first, as a fraction: negative is better.
+
+    ``p`` is two-sided. ``units`` is the number of things drawn: utterances or clusters.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    level: float
+    resamples: int
+    units: int
+
+
+def difference(
+    first: Sequence[ErrorCounts],
+    second: Sequence[ErrorCounts],
+    *,
+    seed: int,
+    clusters: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+    level: float = 0.95,
+) -> Difference | None:
+    """Returns the difference of the pooled rates with its paired bootstrap interval and p.
+
+    Both runs' counts of an utterance are drawn together, so what is hard for both cancels out. The
+    interval excludes zero exactly where ``p <= 1 - level``. Undefined (``None``) are fewer than two
+    units and a run without reference units.
+
+    Source: Bisani and Ney 2004, section 3; bounds and p as in ``bootstrap.py``.
+
+    Raises:
+        ValueError: the runs or ``clusters`` differ in length, or ``resamples`` or ``level`` is out
+            of range.
+
+    >>> right, wrong = ErrorCounts(0, 0, 0, 10, 10), ErrorCounts(1, 0, 0, 10, 10)
+    >>> found = difference([right] * 100, [wrong] * 20 + [right] * 80, seed=0)
+    >>> round(found.value, 4), found.low > 0, found.p < 0.01
+    (0.02, True, True)
+    >>> difference([right] * 9, [right] * 9, seed=0).p
+    1.0
+    """
+    check_arguments(resamples, level)
+    totals = unit_totals([first, second], clusters)
+    rates = [sum(counts, NO_ERRORS).rate for counts in (first, second)]
+    if len(totals) < FEWEST_UNITS or rates[0] is None or rates[1] is None:
+        return None
+    first_errors, first_length, second_errors, second_length = resampled_sums(
+        totals, resamples, seed
+    )
+    defined = (first_length > 0) & (second_length > 0)
+    differences = (
+        second_errors[defined] / second_length[defined]
+        - first_errors[defined] / first_length[defined]
+    )
+    low, high = bounds(differences, len(totals), level)
+    p = p_value(differences, len(totals))
+    return Difference(rates[1] - rates[0], low, high, p, level, resamples, len(totals))
+
+
+def tie_groups(
+    runs: Sequence[Sequence[ErrorCounts]],
+    *,
+    seed: int,
+    clusters: Sequence[str] | None = None,
+    resamples: int = RESAMPLES,
+    alpha: float = 0.05,
+) -> tuple[tuple[int, ...], ...]:
+    """Returns the runs' numbers in groups, best first; inside a group none is shown to be worse.
+
+    The best run leads the first group, which holds every run that does not differ from its leader;
+    the best of the others leads the next. p of all pairs is corrected by Holm's method, so that
+    with equal runs a second group appears in at most ``alpha`` of datasets.
+
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+
+    Raises:
+        ValueError: a run has no reference units, or as `difference`.
+
+    >>> runs = [[ErrorCounts(errors, 0, 0, 10, 10)] * 50 for errors in (3, 1, 3)]
+    >>> tie_groups(runs, seed=0)
+    ((1,), (0, 2))
+    """
+    rates = [sum(counts, NO_ERRORS).rate for counts in runs]
+    if None in rates:
+        raise ValueError("expected runs with reference units, got one without")
+    tests: dict[tuple[int, int], float] = {}
+    for pair in combinations(range(len(runs)), 2):
+        found = difference(
+            runs[pair[0]], runs[pair[1]], seed=seed, clusters=clusters, resamples=resamples
+        )
+        tests[pair] = 1.0 if found is None else found.p
+    distinct = _distinct(tests, alpha)
+    waiting = sorted(range(len(runs)), key=lambda number: rates[number] or 0.0)
+    groups = []
+    while waiting:
+        leader = waiting[0]
+        group = tuple(
+            number
+            for number in waiting
+            if (min(leader, number), max(leader, number)) not in distinct
+        )
+        groups.append(group)
+        waiting = [number for number in waiting if number not in group]
+    return tuple(groups)
+
+
+def _distinct(tests: Mapping[tuple[int, int], float], alpha: float) -> set[tuple[int, int]]:
+    """Returns the pairs whose difference stays significant under Holm's correction."""
+    distinct = set()
+    for step, (pair, p) in enumerate(sorted(tests.items(), key=lambda test: test[1])):
+        if p > alpha / (len(tests) - step):
+            break
+        distinct.add(pair)
+    return distinct
