@@ -1,0 +1,202 @@
+"""Listens, answers until a signal says stop, and lets what was accepted finish.
+
+Owns sockets, signals and draining. It does not know the application: ``on_drain`` tells it that no
+more requests should come, ``on_reload`` that its files may have changed (SIGHUP).
+
+The first SIGTERM or SIGINT drains: nothing new is accepted, what is in flight finishes within
+``drain_seconds``, an upload without progress is given up. The second stops at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, Final, cast
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from whisperlab.errors import ConfigError
+from whisperlab.serve.connection import KEEP_ALIVE_SECONDS, Connection
+from whisperlab.serve.problems import ApiError
+from whisperlab.serve.settings import LimitSettings, ServeSettings
+
+BACKLOG: Final = 512
+"""Connections that wait in the kernel to be accepted."""
+
+SEND_BUFFER_BYTES: Final = 1 << 17
+"""The kernel's share of an answer: small, so that a client that does not read is noticed."""
+
+STALL_SECONDS: Final = 2.0
+"""While draining, an upload that pauses for so long is given up."""
+
+POLL_SECONDS: Final = 0.05
+
+CLEAN_UP_SECONDS: Final = 5.0
+"""For the application's own shutdown, after the last request."""
+
+_STOP: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def run_server(
+    app: ASGIApp,
+    settings: ServeSettings,
+    *,
+    on_drain: Callable[[], None],
+    on_reload: Callable[[], None],
+) -> int:
+    """Serves until a signal; prints one line with the address when ready.
+
+    Returns:
+        The exit code: 0 if all that was accepted was answered, 143 or 130 (128 + signal) if some
+        of it took longer than ``drain_seconds``.
+
+    Raises:
+        ConfigError: The address cannot be listened on.
+    """
+    sockets = listen(settings.host, settings.port)
+    config = uvicorn.Config(
+        app,
+        http=cast("Any", partial(Connection, limits=settings.limits)),
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    server = _Server(config, settings, on_drain, on_reload)
+    server.run(sockets)
+    return server.exit_code
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Returns a bound socket for every address of ``host``, all with the same port.
+
+    Raises:
+        ConfigError: No address of the host can be bound.
+    """
+    bound: list[socket.socket] = []
+    failure: OSError | None = None
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise ConfigError(f"expected host to be an address of this machine, got {host!r}: {error.strerror}; set host=127.0.0.1") from error  # fmt: skip
+    for family, address in dict.fromkeys((family, sockaddr) for family, _, _, _, sockaddr in found):
+        chosen = bound[0].getsockname()[1] if bound else port
+        try:
+            bound.append(_bind(family, (address[0], chosen, *address[2:])))
+        except OSError as error:
+            failure = error
+    if not bound:
+        reason = failure.strerror if failure else "it has no address"
+        raise ConfigError(f"cannot listen on {_url_host(host)}:{port}: {reason}; choose another host= or port=")  # fmt: skip
+    return bound
+
+
+def _bind(family: int, address: tuple[Any, ...]) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    listener.setblocking(False)
+    return listener
+
+
+def _url_host(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+class _Server(uvicorn.Server):
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        settings: ServeSettings,
+        on_drain: Callable[[], None],
+        on_reload: Callable[[], None],
+    ) -> None:
+        super().__init__(config)
+        self._settings = settings
+        self._limits: LimitSettings = settings.limits
+        self._on_drain = on_drain
+        self._on_reload = on_reload
+        self._stopped_by: int | None = None
+        self.exit_code = 0
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        port = self.servers[0].sockets[0].getsockname()[1]
+        print(f"listening on http://{_url_host(self._settings.host)}:{port}", flush=True)  # noqa: T201 - the line that tells the user where
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in _STOP:
+            loop.add_signal_handler(number, self._stop, number)
+        loop.add_signal_handler(signal.SIGHUP, self._on_reload)
+        try:
+            yield
+        finally:
+            for number in (*_STOP, signal.SIGHUP):
+                loop.remove_signal_handler(number)
+
+    def _stop(self, number: int) -> None:
+        if self._stopped_by is not None:
+            # An engine in the middle of C code would hold back every gentler end.
+            os._exit(128 + number)
+        self._stopped_by = number
+        self.should_exit = True
+        self._on_drain()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._limits.drain_seconds
+        for server in self.servers:
+            server.close()
+        for connection in self._connections():
+            connection.shutdown()
+        while (self._connections() or self.server_state.tasks) and loop.time() < deadline:
+            self._give_up_stalled(loop.time())
+            await asyncio.sleep(POLL_SECONDS)
+        await self._give_up_rest()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLEAN_UP_SECONDS):
+                await self.lifespan.shutdown()
+
+    def _connections(self) -> list[Connection]:
+        return [c for c in self.server_state.connections if isinstance(c, Connection)]
+
+    def _give_up_stalled(self, now: float) -> None:
+        for connection in self._connections():
+            if connection.is_uploading and now - connection.last_byte > STALL_SECONDS:
+                connection.give_up(_draining())
+
+    async def _give_up_rest(self) -> None:
+        tasks = set(self.server_state.tasks)
+        if not tasks:
+            return
+        self.exit_code = 128 + (self._stopped_by or signal.SIGTERM)
+        for connection in self._connections():
+            connection.give_up(_draining())
+        for task in tasks:
+            task.cancel("the drain time is over")
+        await asyncio.wait(tasks, timeout=CLEAN_UP_SECONDS)
+
+
+def _draining() -> ApiError:
+    return ApiError("draining", "the server is shutting down; send the request again elsewhere")
