@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from whisperlab.serve.logs import REQUEST_ID
 from whisperlab.serve.problems import ApiError, internal_error
 from whisperlab.serve.settings import ServeSettings
 
@@ -150,6 +151,7 @@ class Guard:
             return
         exchange = _Exchange(scope, receive, send, self._answer_headers(scope))
         started = perf_counter()
+        token = REQUEST_ID.set(state["request_id"])
         try:
             await self._serve(scope, exchange)
         finally:
@@ -165,6 +167,7 @@ class Guard:
                     state=state,
                 )
             )
+            REQUEST_ID.reset(token)
 
     async def _serve(self, scope: Scope, exchange: _Exchange) -> None:
         try:
@@ -178,7 +181,7 @@ class Guard:
         except ApiError as error:
             await exchange.fail(error)
         except Exception:  # noqa: BLE001 - the last door: what nobody foresaw is logged, not shown
-            _log.exception("unforeseen failure", extra={"request_id": scope["state"]["request_id"]})
+            _log.exception("unforeseen failure")
             await exchange.fail(internal_error())
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
