@@ -56,6 +56,9 @@ REDIS_CONNECTIONS: Final = 16
 REDIS_RETRY_SECONDS: Final = 5.0
 """A Redis that failed is left alone for so long: requests must not each wait for its time-out."""
 
+CONNECT_LIMIT: Final = 1_000_000
+"""Of the count that only shows that Redis counts: nobody starts so many servers a minute."""
+
 KEY_PREFIX: Final = "whisperlab"
 """What our keys in Redis begin with."""
 
@@ -124,10 +127,12 @@ class RateLimiter:
         settings: RateSettings,
         on_storage_failure: Callable[[], None] = lambda: None,
         window_seconds: int = WINDOW_SECONDS,
+        redis_retry_seconds: float = REDIS_RETRY_SECONDS,
     ) -> None:
         self._settings = settings
         self._on_storage_failure = on_storage_failure
         self._window_seconds = window_seconds
+        self._redis_retry_seconds = redis_retry_seconds
         self._running: Counter[str] = Counter()
         self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
         self._pool: Any = None
@@ -148,7 +153,8 @@ class RateLimiter:
         if self._shared is None:
             return
         try:
-            await self._shared.test(self._limit("start", 1), "start")
+            # The real thing, so that a Redis that cannot run scripts or write is found out now.
+            await self._shared.hit(self._limit("start", CONNECT_LIMIT), "start")
         except (StorageError, OSError, TypeError, ValueError) as error:
             # TypeError, ValueError: redis-py's, for options in the URL
             cause = error.storage_error if isinstance(error, StorageError) else error
@@ -248,23 +254,25 @@ class RateLimiter:
         """Counts in Redis, or in this process while Redis is lost."""
         name = _identity(caller)
         if self._shared is not None and monotonic() >= self._shared_from:
+            if self._lost:
+                self._leave_redis()  # this request tries it, the others do not wait for that
             try:
                 standing = await _hit(self._shared, limit, name, cost)
             except (StorageError, OSError) as error:
-                self._lose(error)
+                self._leave_redis()
+                if not self._lost:
+                    self._lost = True
+                    self._on_storage_failure()
+                    _logger.warning("Redis is lost; this process counts for itself", exc_info=error)
             else:
                 if self._lost:
-                    self._lost = False
+                    self._lost, self._shared_from = False, -math.inf
                     _logger.info("rate limits are shared through Redis again")
                 return standing
         return await _hit(self._local, limit, name, cost)
 
-    def _lose(self, error: Exception) -> None:
-        self._shared_from = monotonic() + REDIS_RETRY_SECONDS
-        if not self._lost:
-            self._lost = True
-            self._on_storage_failure()
-            _logger.warning("Redis is lost; this process counts for itself", exc_info=error)
+    def _leave_redis(self) -> None:
+        self._shared_from = monotonic() + self._redis_retry_seconds
 
 
 async def _hit(
@@ -284,6 +292,7 @@ def _redis_pool(url: str) -> Any:
         from redis.asyncio import BlockingConnectionPool
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
+        from redis.exceptions import ConnectionError as RedisConnectionError
     except ImportError as error:
         raise MissingExtraError("redis", "redis", "serve.rates.storage with a Redis URL") from error
     try:
@@ -293,7 +302,8 @@ def _redis_pool(url: str) -> Any:
             timeout=REDIS_SECONDS,
             socket_timeout=REDIS_SECONDS,
             socket_connect_timeout=REDIS_SECONDS,
-            retry=Retry(NoBackoff(), 1),  # a connection that Redis closed meanwhile
+            # Redis may have closed a waiting connection; a time-out is not tried again.
+            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
     except ValueError as error:
         raise ConfigError(f"serve.rates.storage: {_shown(url)}: {error}") from error

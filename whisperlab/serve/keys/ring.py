@@ -20,8 +20,8 @@ from whisperlab.serve.problems import ApiError
 
 _logger = logging.getLogger(__name__)
 
-MAX_KEY_BYTES: Final = 256
-"""The longest key that is looked at; ours have 46 bytes."""
+MAX_KEY_CHARACTERS: Final = 256
+"""The longest key that is looked at; ours have 46 characters."""
 
 CUSTOMER_PREFIX: Final = 64
 """Bits of an IPv6 address that a provider gives to one customer (RFC 6177): the rest is theirs."""
@@ -107,16 +107,13 @@ class KeyRing:
             _logger.info("keys read again", extra={"count": len(self)})
 
     def _find(self, presented: str) -> StoredKey | None:
-        """Returns the key with that text, after a comparison with every one.
-
-        One byte beyond the bound is hashed, so that a longer text never equals a stored key.
-        """
+        """Returns the key with that text, after a comparison with every one; hashes a bounded part."""
         found = None
-        presented_digest = digest(presented[: MAX_KEY_BYTES + 1].encode(errors="surrogatepass"))
+        presented_digest = digest(presented[:MAX_KEY_CHARACTERS].encode(errors="surrogatepass"))
         for key in self._keys.keys:
             if hmac.compare_digest(key.sha256, presented_digest):
                 found = key
-        return found
+        return found if len(presented) <= MAX_KEY_CHARACTERS else None
 
 
 def _address_name(address: str) -> str:
