@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from whisperlab.errors import WhisperlabError, WriteError
+from whisperlab.errors import WhisperlabError
 from whisperlab.serve.keys.commands import arguments, create, revoke, show
 
 
@@ -22,9 +22,6 @@ def main() -> int:
     except WhisperlabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    except OSError as error:  # standard output is closed or full
-        print(f"error: cannot print ({error.strerror})", file=sys.stderr)
-        return WriteError.exit_code
     return 0
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn, TextIO
 
 from pydantic import ValidationError
 
-from whisperlab.errors import ConfigError
+from whisperlab.errors import ConfigError, WriteError
 from whisperlab.serve.keys.key_file import (
     StoredKey,
     change_keys,
@@ -71,11 +71,11 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def create(given: argparse.Namespace, out: TextIO, notes: TextIO) -> None:
-    """Adds a key to the file and writes it to ``out``.
+    """Adds a key to the file and writes it to ``out``; takes it back if nobody could read it there.
 
     Raises:
         ConfigError: a value is out of range, or the name is taken.
-        WriteError: the file cannot be written.
+        WriteError: the file or ``out`` cannot be written.
     """
     key = new_key()
     expires = None if given.expires is None else moment(given.expires)
@@ -91,7 +91,11 @@ def create(given: argparse.Namespace, out: TextIO, notes: TextIO) -> None:
         in_flight=given.in_flight,
     )
     change_keys(given.file, lambda keys: keys.with_key(stored))
-    print(key, file=out, flush=True)
+    try:
+        print(key, file=out, flush=True)
+    except OSError as error:
+        change_keys(given.file, lambda keys: keys.without(stored.name))
+        raise WriteError(f"cannot print the key ({error.strerror}); none was made") from error
     print(f"This is the only time that the key of {stored.name} is shown.", file=notes)
 
 
