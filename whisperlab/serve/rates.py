@@ -1,7 +1,8 @@
 """How much one caller may ask for: requests a minute, audio seconds a minute, requests at a time.
 
 Owns the counts, in this process or in a Redis that several server processes share, and the headers
-that tell a client where it stands. It does not know how a caller was recognised.
+that tell a client where it stands. It does not know how a caller was recognised. Audio is counted in
+whole milliseconds, because the library counts in integers.
 
 The window is the *sliding window counter* of the ``limits`` library: the count of the running
 minute plus the share of the one before that is still within 60 s. It keeps two numbers a caller
@@ -37,15 +38,13 @@ from limits.errors import ConfigurationError, StorageError
 from whisperlab.errors import ConfigError, MissingExtraError
 from whisperlab.serve.keys import Caller
 from whisperlab.serve.problems import ApiError
+from whisperlab.serve.rate_window import MILLISECONDS, Window, duration
 from whisperlab.serve.settings import RateSettings
 
 _logger = logging.getLogger(__name__)
 
 WINDOW_SECONDS: Final = 60
 """Every limit is a minute's."""
-
-MILLISECONDS: Final = 1000
-"""Audio is counted in whole milliseconds: the library counts in integers."""
 
 REDIS_SECONDS: Final = 1.0
 """The longest wait for Redis: to connect, to answer, and for a free connection."""
@@ -61,46 +60,6 @@ CONNECT_LIMIT: Final = 1_000_000
 
 KEY_PREFIX: Final = "whisperlab"
 """What our keys in Redis begin with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One caller's count at a moment: of the minute before and of the running one.
-
-    ``left_seconds`` is how long the running one lasts; the one before still counts by its share
-    ``left_seconds / window_seconds``.
-    """
-
-    previous: int
-    current: int
-    left_seconds: float
-    window_seconds: int
-
-    def counted(self) -> int:
-        """Returns what counts now.
-
-        >>> Window(previous=10, current=3, left_seconds=30.0, window_seconds=60).counted()
-        8
-        """
-        return math.floor(self.previous * self.left_seconds / self.window_seconds) + self.current
-
-    def seconds_until(self, room: int, limit: int) -> float:
-        """Returns how long it takes until ``room`` of ``limit`` is free, if nothing more comes.
-
-        >>> Window(previous=0, current=10, left_seconds=30.0, window_seconds=60).seconds_until(1, 10)
-        30.0
-        >>> Window(previous=0, current=0, left_seconds=0.0, window_seconds=60).seconds_until(10, 10)
-        0.0
-        """
-        most = limit - room
-        if self.counted() <= most:
-            return 0.0
-        if self.current <= most:  # the share of the minute before falls fast enough
-            share = (most - self.current + 1) * self.window_seconds / self.previous
-            return max(0.0, self.left_seconds - share)
-        # The running minute becomes the one before, and its share falls.
-        share = (most + 1) * self.window_seconds / self.current
-        return self.left_seconds + max(0.0, self.window_seconds - share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -348,19 +307,6 @@ def _headers(what: str, limit: str, left: str, standing: _Standing, room: int) -
         f"x-ratelimit-remaining-{what}": left,
         f"x-ratelimit-reset-{what}": duration(standing.window.seconds_until(room, room)),
     }
-
-
-def duration(seconds: float) -> str:
-    """Returns seconds as OpenAI's headers write them, rounded up to a millisecond.
-
-    >>> duration(0.12), duration(8.64), duration(90.0), duration(0.0)
-    ('120ms', '8.64s', '1m30s', '0s')
-    """
-    milliseconds = math.ceil(round(seconds * MILLISECONDS, 3))
-    if 0 < milliseconds < MILLISECONDS:
-        return f"{milliseconds}ms"
-    minutes, rest = divmod(milliseconds, 60 * MILLISECONDS)
-    return (f"{minutes}m" if minutes else "") + f"{rest / MILLISECONDS:g}s"
 
 
 def _shown(url: str) -> str:
