@@ -22,7 +22,7 @@ from whisperlab.engine.model import resolve as resolve_model
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import Watch
 from whisperlab.engine.whisper_loading import check_precision, load_model, quiet_transformers
-from whisperlab.engine.whisper_words import words_of
+from whisperlab.engine.whisper_words import bytes_of, words_of
 from whisperlab.errors import InferenceError, ModelError, OutOfMemoryError, UnsupportedOptionError
 from whisperlab.transcript import Finish, Segment, Transcript, Word
 
@@ -137,6 +137,13 @@ class HfEngine:
             done = self._generate([batch[index] for index in group], group, options, watch)
             transcripts.update(zip(group, done, strict=True))
         return [transcripts[index] for index in range(len(batch))]
+
+    def spell(self, segment: Segment) -> list[tuple[bytes, float]]:
+        """Returns bytes and log probability of each text token of a segment, in order."""
+        known = zip(segment.tokens, segment.token_logprobs, strict=False)
+        text = [(token, logprob) for token, logprob in known if token < self._first_special]
+        spelled = bytes_of(self._tokenizer, [token for token, _ in text])
+        return [(content, logprob) for content, (_, logprob) in zip(spelled, text, strict=True)]
 
     def _groups(self, batch: Sequence[Waveform]) -> list[list[int]]:
         """Returns batch rows of short and of long sounds; empty groups are left out."""

@@ -1,7 +1,7 @@
-"""From Whisper's token times to words.
+"""From Whisper's tokens to words and to bytes.
 
-Owns the grouping of a segment's tokens into words with times. It does not know how the times came
-about (cross attention and dynamic time warping, in transformers).
+Owns the grouping of a segment's tokens into words with times, and the bytes a token stands for. It
+does not know how the times came about (cross attention and dynamic time warping, in transformers).
 """
 
 from __future__ import annotations
@@ -50,3 +50,18 @@ def words_of(
         found.append(Word(start, end, word.strip(), probability))
         cursor = end
     return tuple(found)
+
+
+def bytes_of(tokenizer: Any, tokens: Sequence[int]) -> list[bytes]:
+    """Returns the bytes that each text token stands for; a character can take several tokens.
+
+    Source: Radford et al. 2019 (GPT-2), byte-level BPE: the vocabulary writes each byte as one
+    printable character.
+    """
+    from transformers.convert_slow_tokenizer import bytes_to_unicode
+
+    byte_of = {character: byte for byte, character in bytes_to_unicode().items()}
+    return [
+        bytes(byte_of[character] for character in piece)
+        for piece in tokenizer.convert_ids_to_tokens(list(tokens))
+    ]

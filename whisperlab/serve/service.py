@@ -1,0 +1,141 @@
+"""Everything one server holds: configurations, models, decoders, keys, rates, counts, and its state.
+
+Owns the parts and their lives. Routes get it by constructor argument; nothing here is global.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter
+from typing import Final
+
+from whisperlab.audio import AudioLimits, Waveform, decode
+from whisperlab.audio.sandbox import DecodeSandbox
+from whisperlab.errors import WhisperlabError
+from whisperlab.serve.body import ByteBudget
+from whisperlab.serve.configurations import Configuration, Offer
+from whisperlab.serve.keys import KeyRing
+from whisperlab.serve.metrics import Metrics
+from whisperlab.serve.pool import Pool, PoolObserver
+from whisperlab.serve.queueing import Ticket
+from whisperlab.serve.rates import RateLimiter
+from whisperlab.serve.settings import ServeSettings
+from whisperlab.serve.worker import Recipe
+from whisperlab.stopwatch import Stopwatch
+
+_logger = logging.getLogger(__name__)
+
+SELF_TEST_CLIP: Final = Path(__file__).parents[1] / "dataset" / "demo" / "digits-00.flac"
+"""The clip that must have been transcribed before the server calls itself ready."""
+
+
+class Service:
+    """The parts of one server. ``start`` begins loading, ``close`` ends every process of ours."""
+
+    def __init__(self, offer: Offer, settings: ServeSettings) -> None:
+        self.offer = offer
+        self.settings = settings
+        self.metrics = Metrics()
+        self.pool = Pool(offer, settings, _Observer(self.metrics))
+        self.keys = KeyRing(None if settings.keys_file is None else Path(settings.keys_file))
+        self.rates = RateLimiter(settings.rates)
+        self.budget = ByteBudget(settings.limits.bytes_in_flight)
+        limits = offer.default.transcriber.limits
+        most = settings.limits.max_file_bytes
+        self.audio_limits: AudioLimits = replace(
+            limits, max_bytes=most if limits.max_bytes is None else min(most, limits.max_bytes)
+        )
+        self.sandbox = DecodeSandbox(settings.limits.decoders, self.audio_limits)
+        self.decoding = ThreadPoolExecutor(settings.limits.decoders, thread_name_prefix="decode")
+        self._tests = ThreadPoolExecutor(1, thread_name_prefix="self-test")
+        self.draining = False
+        self.passed_self_test = False
+        self.failure: str | None = None
+
+    def start(self) -> None:
+        """Loads the default configuration and transcribes the bundled clip, in the background."""
+        self._tests.submit(self._self_test)
+
+    def decode(self, encoded: bytes, stopwatch: Stopwatch) -> Waveform:
+        """Returns the sound of an upload, decoded in a sandboxed process.
+
+        Raises:
+            AudioError: the sound was refused.
+        """
+        started = perf_counter()
+        outcome = "ok"
+        try:
+            return self.sandbox.decode(encoded, stopwatch)
+        except WhisperlabError as error:
+            outcome = error.code
+            raise
+        finally:
+            self.metrics.decoded(perf_counter() - started, outcome)
+
+    def hash_of(self, configuration: Configuration) -> str | None:
+        """Returns the configuration hash; ``None`` until the device is known."""
+        kind = self.pool.kind
+        return None if kind is None else configuration.hash(kind)
+
+    def drain(self) -> None:
+        """Takes no more requests: readiness goes red."""
+        self.draining = True
+
+    def close(self) -> None:
+        """Ends models and decoders; returns when their processes are gone."""
+        self.draining = True
+        self.pool.close()
+        self.sandbox.close()
+        self.decoding.shutdown(cancel_futures=True)
+        self._tests.shutdown(cancel_futures=True)
+
+    def _self_test(self) -> None:
+        """Sets ``passed_self_test``, or ``failure`` to one line that says why not."""
+        default = self.offer.default
+        try:
+            with self.pool.lease(default) as lane:
+                kind = lane.loaded.result().kind
+                default.hash(kind)  # a run that was measured on another device is not served
+                waveform = decode(SELF_TEST_CLIP)
+                recipe = Recipe(default.transcriber.options)
+                reply = lane.submit(waveform, recipe, "self-test").result.result()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the server is not ready and says so
+            self.failure = " ".join(str(error).split()) or type(error).__name__
+            _logger.error("self-test failed", extra={"configuration": default.name})  # noqa: TRY400
+            return
+        # A recogniser that cannot know the clip (engine=replay) has still answered.
+        if reply.code not in (None, "not_recorded"):
+            self.failure = reply.message
+            return
+        self.passed_self_test = True
+        _logger.info("ready", extra={"configuration": default.name})
+
+
+class _Observer(PoolObserver):
+    """Counts what the pool and its lanes do."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def hit(self, name: str) -> None:
+        self._metrics.pool_hit(name)
+
+    def load(self, name: str) -> None:
+        self._metrics.pool_load(name)
+
+    def evict(self, name: str) -> None:
+        self._metrics.pool_evict(name)
+
+    def worker_lost(self, name: str) -> None:
+        self._metrics.worker_lost(name)
+
+    def batch_done(self, name: str, batch: Sequence[Ticket], seconds: float) -> None:
+        share = seconds / len(batch)
+        for ticket in batch:
+            self._metrics.queue_wait(name, ticket.queue_seconds)
+            audio = ticket.waveform.duration_seconds
+            self._metrics.inference(name, share, audio, len(batch))
