@@ -99,6 +99,12 @@ def job_config(composed: DictConfig) -> Mapping[str, Any]:
     return config
 
 
+def chosen(group: str) -> str | None:
+    """Returns which option of a group the running job was composed with."""
+    choice = HydraConfig.get().runtime.choices.get(group)
+    return None if choice is None else str(choice)
+
+
 _received: list[int] = []
 """Stop signals of this process, in the order of arrival; a process has one set of handlers."""
 

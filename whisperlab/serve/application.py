@@ -86,7 +86,7 @@ def create_app(service: Service) -> FastAPI:
     @app.get("/metrics")
     async def metrics(request: Request) -> Response:
         identified(request)
-        content, media_type = service.render_metrics(request.headers.get("accept", ""))
+        content, media_type = service.metrics.render(request.headers.get("accept", ""))
         return Response(content, media_type=media_type)
 
     @app.get("/openapi.json")

@@ -106,6 +106,8 @@ def read_parameters(
 
 def _one(fields: Mapping[str, Sequence[str]], name: str) -> str | None:
     values = fields.get(name, ())
+    if len(values) > 1:  # "model[]" twice: a proxy may have judged the other one
+        raise ApiError("duplicate_parameter", f"expected {name} once, got it twice", name)
     return values[0] if values else None
 
 

@@ -8,18 +8,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Final
 
+import whisperlab
 from whisperlab.audio import AudioLimits, Waveform, decode
 from whisperlab.audio.sandbox import DecodeSandbox
 from whisperlab.errors import WhisperlabError
 from whisperlab.serve.body import ByteBudget
 from whisperlab.serve.configurations import Configuration, Offer
 from whisperlab.serve.keys import KeyRing
-from whisperlab.serve.metrics import Metrics
+from whisperlab.serve.metrics import DecoderLoad, Load, Metrics
 from whisperlab.serve.pool import Pool, PoolObserver
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.rates import RateLimiter
@@ -33,13 +34,32 @@ SELF_TEST_CLIP: Final = Path(__file__).parents[1] / "dataset" / "demo" / "digits
 """The clip that must have been transcribed before the server calls itself ready."""
 
 
+ROUTES: Final = (
+    "/v1/audio/transcriptions",
+    "/v1/audio/translations",
+    "/v1/models",
+    "/v1/models/{model}",
+    "/v1/config",
+    "/health",
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/openapi.json",
+    "/docs",
+)
+"""What the server answers (SERVING: Routes)."""
+
+
 class Service:
     """The parts of one server. ``start`` begins loading, ``close`` ends every process of ours."""
 
     def __init__(self, offer: Offer, settings: ServeSettings) -> None:
         self.offer = offer
         self.settings = settings
-        self.metrics = Metrics()
+        self.requests_in_flight = 0
+        self.metrics = Metrics(
+            whisperlab.__version__, ROUTES, [one.name for one in offer], self._load
+        )
         self.pool = Pool(offer, settings, _Observer(self.metrics))
         self.keys = KeyRing(None if settings.keys_file is None else Path(settings.keys_file))
         self.rates = RateLimiter(settings.rates)
@@ -80,6 +100,17 @@ class Service:
         """Returns the configuration hash; ``None`` until the device is known."""
         kind = self.pool.kind
         return None if kind is None else configuration.hash(kind)
+
+    def _load(self) -> Load:
+        """Returns the state that metrics show."""
+        lanes = self.pool.lanes
+        return Load(
+            requests_in_flight=self.requests_in_flight,
+            queue_depth={name: lane.depth for name, lane in lanes.items()},
+            in_engine={name: lane.in_engine for name, lane in lanes.items()},
+            loaded=[name for name, lane in lanes.items() if lane.loaded.done() and not lane.closed],
+            decoders=DecoderLoad(**asdict(self.sandbox.counts)),
+        )
 
     def drain(self) -> None:
         """Takes no more requests: readiness goes red."""
@@ -122,20 +153,19 @@ class _Observer(PoolObserver):
         self._metrics = metrics
 
     def hit(self, name: str) -> None:
-        self._metrics.pool_hit(name)
+        self._metrics.pool(name, "hit")
 
     def load(self, name: str) -> None:
-        self._metrics.pool_load(name)
+        self._metrics.pool(name, "load")
 
     def evict(self, name: str) -> None:
-        self._metrics.pool_evict(name)
+        self._metrics.pool(name, "evict")
 
     def worker_lost(self, name: str) -> None:
-        self._metrics.worker_lost(name)
+        self._metrics.pool(name, "restart")
 
     def batch_done(self, name: str, batch: Sequence[Ticket], seconds: float) -> None:
-        share = seconds / len(batch)
         for ticket in batch:
             self._metrics.queue_wait(name, ticket.queue_seconds)
-            audio = ticket.waveform.duration_seconds
-            self._metrics.inference(name, share, audio, len(batch))
+        audio = sum(ticket.waveform.duration_seconds for ticket in batch)
+        self._metrics.inference(name, seconds, audio, len(batch))

@@ -9,12 +9,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Mapping
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from whisperlab.config.build import validate
+from whisperlab.errors import ConfigError
 from whisperlab.experiment.settings import MAX_BATCH_SIZE
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -158,3 +160,31 @@ class ServeSettings:
     pool: PoolSettings
     rates: RateSettings
     limits: LimitSettings
+
+
+_PARTS: Final[Mapping[str, type[Any]]] = {
+    "batch": BatchSettings,
+    "pool": PoolSettings,
+    "rates": RateSettings,
+    "limits": LimitSettings,
+}
+
+
+def serve_settings(config: Mapping[str, Any]) -> ServeSettings:
+    """Returns the settings of ``config``, every value checked.
+
+    Raises:
+        ConfigError: names the key of the first wrong value.
+    """
+    given = dict(config["serve"])
+    for name, part in _PARTS.items():
+        given[name] = validate(part, given.get(name), f"serve.{name}")
+    top = {key: config.get(key) for key in ("host", "port", "run")}
+    try:
+        return validate(ServeSettings, {**given, **top}, "serve")
+    except ConfigError as error:
+        words = str(error)
+        for key in top:
+            if words.startswith(f"serve.{key}:") or words.startswith(f"serve.{key}."):
+                raise ConfigError(words.removeprefix("serve.")) from error
+        raise

@@ -15,15 +15,16 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import Task
 from whisperlab.errors import UnsupportedOptionError, WhisperlabError
 from whisperlab.serve.answers import answer, logprobs, token_usage, verbose
-from whisperlab.serve.body import RequestForm, read_form
+from whisperlab.serve.body import Lease, read_form
 from whisperlab.serve.events import DeltaWriter, event
+from whisperlab.serve.form import RequestForm
 from whisperlab.serve.keys import Caller
 from whisperlab.serve.lane import Lane, inference_timeout
 from whisperlab.serve.parameters import Wanted, read_parameters
@@ -56,10 +57,6 @@ _PARAM_OF_OPTION: Final = {
 }
 
 
-class ClientGoneError(Exception):
-    """The client hung up; there is nobody to answer."""
-
-
 @dataclass(slots=True)
 class _Exchange:
     """One request on its way: what it holds and what the answer will say beside its body."""
@@ -68,6 +65,7 @@ class _Exchange:
     receive: Receive
     send: Send
     caller: Caller
+    lease: Lease
     stopwatch: Stopwatch = field(default_factory=Stopwatch)
     headers: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -118,6 +116,7 @@ class TranscriptionRoute:
 
         Raises:
             ApiError: with the headers of the request's stage; the guard sends it.
+            ClientDisconnect: the client hung up; there is nobody to answer.
         """
         service = self._service
         request = Request(scope, receive)
@@ -125,18 +124,16 @@ class TranscriptionRoute:
             raise ApiError("draining", "The server is shutting down; send this again later.")
         address = request.client.host if request.client is not None else "unknown"
         caller = service.keys.identify(request.headers.getlist("authorization"), address)
-        exchange = _Exchange(scope, receive, send, caller)
         scope.setdefault("state", {})["caller"] = caller.name
-        exchange.headers.update(await service.rates.admit(caller))
-        try:
-            with service.rates.in_flight(caller):
-                async with read_form(request, service.settings.limits, service.budget) as form:
-                    await self._transcribe(exchange, form)
-        except ApiError as error:
-            error.headers = {**exchange.all_headers(), **error.headers}
-            raise
-        except ClientGoneError:
-            return
+        rates = await service.rates.admit(caller)
+        with service.rates.in_flight(caller), service.budget.lease() as lease:
+            exchange = _Exchange(scope, receive, send, caller, lease, headers=dict(rates))
+            try:
+                form = await read_form(request, service.settings.limits, lease)
+                await self._transcribe(exchange, form)
+            except ApiError as error:
+                error.headers = {**exchange.all_headers(), **error.headers}
+                raise
 
     async def _transcribe(self, exchange: _Exchange, form: RequestForm) -> None:
         service = self._service
@@ -153,20 +150,20 @@ class TranscriptionRoute:
             exchange.headers[CONFIGURATION_HEADER] = known_hash
         if wanted.ignored:
             exchange.warnings.append(f"ignored fields: {' '.join(map(_plain, wanted.ignored))}")
-        waveform = await self._decode(exchange, form)
-        with service.budget.hold(waveform.samples.nbytes):
+        waveform = await self._decode(exchange, form.file)
+        exchange.lease.hold(waveform.samples.nbytes)
+        exchange.headers.update(
             await service.rates.charge(exchange.caller, waveform.duration_seconds)
-            async with self._ticket(exchange, wanted, waveform) as (ticket, wait):
-                if wanted.stream:
-                    await _stream(exchange, wanted, ticket, wait)
-                else:
-                    await _answer(exchange, wanted, await wait())
+        )
+        async with self._ticket(exchange, wanted, waveform) as (heard, wait):
+            if wanted.stream:
+                await _stream(exchange, wanted, heard, wait)
+            else:
+                await _answer(exchange, wanted, await wait())
 
-    async def _decode(self, exchange: _Exchange, form: RequestForm) -> Waveform:
-        if form.file is None:
-            raise ApiError("missing_required_parameter", "You must provide a file.", "file")
+    async def _decode(self, exchange: _Exchange, encoded: bytes) -> Waveform:
         loop = asyncio.get_running_loop()
-        decode = partial(self._service.decode, form.file, exchange.stopwatch)
+        decode = partial(self._service.decode, encoded, exchange.stopwatch)
         try:
             waveform = await loop.run_in_executor(self._service.decoding, decode)
         except WhisperlabError as error:
@@ -225,7 +222,7 @@ class TranscriptionRoute:
         if not done:
             done, _ = await asyncio.wait(waiting, return_when=first)
         if result not in done:
-            raise ClientGoneError
+            raise ClientDisconnect
         reply = await result
         exchange.stopwatch.add("queue", ticket.queue_seconds)
         for stage, seconds in reply.timings.items():
@@ -264,7 +261,7 @@ def checked(reply: Reply, limit_seconds: float) -> Transcript:
         param = _PARAM_OF_OPTION.get(option.group(1)) if option is not None else "file"
         raise from_failure(reply.code or "internal_error", reply.message, param)
     if reply.transcript.finish is Finish.CANCELLED:
-        raise ClientGoneError
+        raise ClientDisconnect
     return reply.transcript
 
 

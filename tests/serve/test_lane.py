@@ -1,0 +1,209 @@
+"""A lane with a real worker process: batching, cancelling, dying, closing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter, sleep
+
+import pytest
+
+from serve_replay import recording, replay, spoken, tone
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.serve.configurations import Configuration
+from whisperlab.serve.lane import Lane, LaneObserver, LaneSettings
+from whisperlab.serve.problems import ApiError
+from whisperlab.serve.queueing import Ticket
+from whisperlab.serve.worker import Recipe
+from whisperlab.serve.worker_process import WorkerLostError
+from whisperlab.transcript import Finish, Segment
+
+RECIPE = Recipe(DecodeOptions())
+PATIENCE_SECONDS = 60.0
+
+
+class Seen(LaneObserver):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.batches: list[int] = []
+        self.lost = 0
+
+    def batch_done(self, name: str, batch: Sequence[Ticket], seconds: float) -> None:
+        self.batches.append(len(batch))
+
+    def worker_lost(self, name: str) -> None:
+        self.lost += 1
+
+
+@contextmanager
+def open_lane(
+    configuration: Configuration,
+    seen: Seen | None = None,
+    *,
+    max_batch: int = 4,
+    window_seconds: float = 0.2,
+) -> Iterator[Lane]:
+    settings = LaneSettings(max_batch, window_seconds, queue_size=64, inference_seconds=30.0)
+    lane = Lane(configuration.name, configuration.config, settings, seen or Seen())
+    lane.start()
+    try:
+        yield lane
+    finally:
+        lane.close()
+
+
+def await_start(ticket: Ticket) -> None:
+    until = perf_counter() + PATIENCE_SECONDS
+    while ticket.started is None:
+        assert perf_counter() < until
+        sleep(0.01)
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> Path:
+    said = {number: spoken([f"sound{number}", "ends"]) for number in range(8)}
+    return recording(tmp_path / "recording.jsonl", said)
+
+
+def test_sounds_that_arrive_together_share_a_batch_and_keep_their_texts(known: Path) -> None:
+    seen = Seen()
+    with open_lane(replay("x", f"engine.path={known}"), seen) as lane:
+        tickets = [lane.submit(tone(n), RECIPE, f"caller{n}") for n in range(8)]
+        texts = [t.result.result(PATIENCE_SECONDS).transcript for t in tickets]
+    assert [said.text for said in texts if said] == [f"sound{n} ends" for n in range(8)]
+    assert sum(seen.batches) == 8
+    assert max(seen.batches) == 4
+
+
+def test_long_sounds_and_other_recipes_and_sampled_ones_do_not_share() -> None:
+    seen = Seen()
+    configuration = replay("x", "engine.default_text=hello")
+    sampled = Recipe(DecodeOptions(temperatures=(0.4,)))
+    other = Recipe(DecodeOptions(language="de"))
+    with open_lane(configuration, seen, window_seconds=0.05) as lane:
+        waiting = [
+            lane.submit(tone(1), RECIPE, "a"),
+            lane.submit(tone(2, seconds=31.0), RECIPE, "b"),
+            lane.submit(tone(3), sampled, "c"),
+            lane.submit(tone(4), sampled, "d"),
+            lane.submit(tone(5), other, "e"),
+        ]
+        for one in waiting:
+            one.result.result(PATIENCE_SECONDS)
+    assert seen.batches == [1, 1, 1, 1, 1]
+
+
+def test_segments_are_handed_over_while_the_sound_is_being_decoded(known: Path) -> None:
+    heard: list[tuple[float, Segment]] = []
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=0.6")
+    with open_lane(configuration) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        ticket = lane.submit(tone(1), RECIPE, "a", lambda one: heard.append((perf_counter(), one)))
+        ticket.result.result(PATIENCE_SECONDS)
+        ended = perf_counter()
+    assert [one.text for _, one in heard] == [" sound1", " ends"]
+    assert ended - heard[0][0] > 0.2
+
+
+def test_a_cancelled_sound_stops_and_its_neighbour_does_not(known: Path) -> None:
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=0.5")
+    with open_lane(configuration) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        kept, dropped = (lane.submit(tone(n), RECIPE, "a") for n in (1, 2))
+        await_start(dropped)
+        lane.cancel(dropped)
+        cancelled = dropped.result.result(PATIENCE_SECONDS).transcript
+        whole = kept.result.result(PATIENCE_SECONDS).transcript
+    assert cancelled is not None
+    assert cancelled.finish is Finish.CANCELLED
+    assert whole is not None
+    assert whole.text == "sound1 ends"
+
+
+def test_a_waiting_sound_that_is_cancelled_never_reaches_the_engine(known: Path) -> None:
+    seen = Seen()
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=0.3")
+    with open_lane(configuration, seen, max_batch=1) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        first, second = (lane.submit(tone(n), RECIPE, "a") for n in (1, 2))
+        lane.cancel(second)
+        first.result.result(PATIENCE_SECONDS)
+        assert second.result.cancelled()
+        assert lane.depth == 0
+    assert seen.batches == [1]
+
+
+def test_a_worker_that_is_killed_costs_the_sound_that_was_alone_in_it(known: Path) -> None:
+    seen = Seen()
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=2")
+    with open_lane(configuration, seen, max_batch=1) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        lost = lane.submit(tone(1), RECIPE, "a")
+        await_start(lost)
+        assert lane.worker_pid is not None
+        os.kill(lane.worker_pid, signal.SIGKILL)
+        with pytest.raises(ApiError) as error:
+            lost.result.result(PATIENCE_SECONDS)
+        after = lane.submit(tone(2), RECIPE, "a")
+        said = after.result.result(PATIENCE_SECONDS).transcript
+    assert error.value.code == "internal_error"
+    assert said is not None
+    assert said.text == "sound2 ends"
+    assert seen.lost == 1
+
+
+def test_sounds_that_shared_a_killed_workers_batch_are_tried_again_alone(known: Path) -> None:
+    seen = Seen()
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=1")
+    with open_lane(configuration, seen) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        tickets = [lane.submit(tone(n), RECIPE, "a") for n in (1, 2)]
+        await_start(tickets[1])
+        assert lane.worker_pid is not None
+        os.kill(lane.worker_pid, signal.SIGKILL)
+        texts = [one.result.result(PATIENCE_SECONDS).transcript for one in tickets]
+    assert [said.text for said in texts if said] == ["sound1 ends", "sound2 ends"]
+    assert seen.batches == [1, 1]
+
+
+def test_a_sound_over_its_time_is_timed_out(known: Path) -> None:
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=20")
+    recipe = Recipe(DecodeOptions(timeout_seconds=0.2))
+    with open_lane(configuration) as lane:
+        reply = lane.submit(tone(1), recipe, "a").result.result(PATIENCE_SECONDS)
+    assert reply.timed_out
+
+
+def test_a_model_that_cannot_be_loaded_says_so_to_all_who_wait(tmp_path: Path) -> None:
+    missing = replay("x", f"engine.path={tmp_path / 'none.jsonl'}")
+    with open_lane(missing) as lane:
+        ticket = lane.submit(tone(1), RECIPE, "a")
+        with pytest.raises(ApiError) as error:
+            ticket.result.result(PATIENCE_SECONDS)
+        with pytest.raises(WorkerLostError, match="expected a recording"):
+            lane.loaded.result(PATIENCE_SECONDS)
+    assert error.value.code == "model_not_loadable"
+
+
+def test_closing_ends_the_worker_and_what_waits(known: Path) -> None:
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=3")
+    with open_lane(configuration, max_batch=1) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        running, waiting = (lane.submit(tone(n), RECIPE, "a") for n in (1, 2))
+        await_start(running)
+        worker = lane.worker_pid
+        lane.close()
+        with pytest.raises(ApiError, match="shutting down"):
+            waiting.result.result(0)
+        with pytest.raises(ApiError, match="shutting down"):
+            lane.submit(tone(3), RECIPE, "a")
+        cut = running.result.result(0).transcript
+    assert cut is not None
+    assert cut.finish is Finish.CANCELLED
+    assert worker is not None
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)

@@ -1,0 +1,145 @@
+"""The pool of configurations: one load each, least recently used out first, none while in use."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from time import perf_counter, sleep
+
+import pytest
+
+from serve_replay import replay, tone
+from serve_settings import settings_of
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.serve.configurations import Configuration, Measured, Offer
+from whisperlab.serve.pool import Pool, PoolObserver, max_batch
+from whisperlab.serve.problems import ApiError
+from whisperlab.serve.worker import Recipe
+
+PATIENCE_SECONDS = 60.0
+RECIPE = Recipe(DecodeOptions())
+
+
+class Seen(PoolObserver):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.events: list[str] = []
+
+    def hit(self, name: str) -> None:
+        self.events.append(f"hit {name}")
+
+    def load(self, name: str) -> None:
+        self.events.append(f"load {name}")
+
+    def evict(self, name: str) -> None:
+        self.events.append(f"evict {name}")
+
+
+@contextmanager
+def open_pool(
+    configurations: Sequence[Configuration], seen: Seen, *overrides: str
+) -> Iterator[Pool]:
+    pool = Pool(Offer(configurations, {}), settings_of(*overrides), seen)
+    try:
+        yield pool
+    finally:
+        pool.close()
+
+
+def named(*names: str) -> list[Configuration]:
+    return [replay(name, f"engine.default_text={name}") for name in names]
+
+
+def say(pool: Pool, configuration: Configuration) -> str:
+    with pool.lease(configuration) as lane:
+        reply = lane.submit(tone(1), RECIPE, "a").result.result(PATIENCE_SECONDS)
+    assert reply.transcript is not None
+    return reply.transcript.text
+
+
+def test_a_configuration_is_loaded_once_however_many_ask_at_once() -> None:
+    seen = Seen()
+    (one,) = named("one")
+    texts: list[str] = []
+    with open_pool([one], seen) as pool:
+        threads = [threading.Thread(target=lambda: texts.append(say(pool, one))) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert texts == ["one"] * 6
+    assert seen.events.count("load one") == 1
+    assert seen.events.count("hit one") == 5
+
+
+def test_the_least_recently_used_configuration_makes_room() -> None:
+    seen = Seen()
+    one, two, three = named("one", "two", "three")
+    with open_pool([one, two, three], seen, "serve.pool.max_loaded=2") as pool:
+        assert [say(pool, c) for c in (one, two, one, three)] == ["one", "two", "one", "three"]
+        assert sorted(pool.lanes) == ["one", "three"]
+    assert "evict two" in seen.events
+
+
+def test_a_configuration_in_use_is_never_evicted() -> None:
+    one, two = named("one", "two")
+    with (
+        open_pool([one, two], Seen(), "serve.pool.max_loaded=1") as pool,
+        pool.lease(one) as lane,
+    ):
+        with pytest.raises(ApiError) as refused, pool.lease(two):
+            pass
+        reply = lane.submit(tone(1), RECIPE, "a").result.result(PATIENCE_SECONDS)
+    assert refused.value.code == "overloaded"
+    assert reply.transcript is not None
+    assert reply.transcript.text == "one"
+
+
+def test_an_unused_configuration_leaves_after_its_time() -> None:
+    seen = Seen()
+    (one,) = named("one")
+    with open_pool([one], seen, "serve.pool.idle_seconds=0.5") as pool:
+        say(pool, one)
+        until = perf_counter() + PATIENCE_SECONDS
+        while pool.lanes:
+            assert perf_counter() < until
+            sleep(0.05)
+    assert seen.events[-1] == "evict one"
+
+
+def test_a_configuration_that_could_not_be_loaded_is_not_tried_again_at_once(
+    tmp_path: Path,
+) -> None:
+    seen = Seen()
+    bad = replay("bad", f"engine.path={tmp_path / 'none.jsonl'}")
+    with open_pool([bad], seen) as pool:
+        with pytest.raises(ApiError, match="cannot be loaded"):
+            say(pool, bad)
+        with pytest.raises(ApiError, match="could not be loaded") as refused:
+            say(pool, bad)
+    assert refused.value.status == 503
+    assert seen.events == ["load bad"]
+
+
+def test_a_closed_pool_takes_nobody_in() -> None:
+    (one,) = named("one")
+    with open_pool([one], Seen()) as pool:
+        pass
+    with pytest.raises(ApiError, match="shutting down"), pool.lease(one):
+        pass
+
+
+def test_batching_follows_precision_mode_and_what_was_measured() -> None:
+    automatic = settings_of().batch
+    plain = replay("x")
+    quantised = Configuration("q", {**plain.config, "quantization": {"name": "dynamic_int8"}})
+    measured = Measured("r", "demo", 9, "basic", 0.1, 0.0, 0.2, 5.0, 0.4, batch_size=8)
+    assert max_batch(plain, automatic) is None
+    assert max_batch(quantised, automatic) == 1
+    assert max_batch(quantised, replace(automatic, mode="on", max_size=3)) == 3
+    assert max_batch(plain, replace(automatic, mode="off")) == 1
+    assert max_batch(replace(plain, measured=measured), automatic) == 8

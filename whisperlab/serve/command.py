@@ -1,0 +1,72 @@
+"""From a composed configuration to a running server: settings, service, guard, sockets."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from whisperlab.config.command import chosen
+from whisperlab.errors import ConfigError
+from whisperlab.serve import logs
+from whisperlab.serve.application import create_app
+from whisperlab.serve.configurations import Offer, offered
+from whisperlab.serve.guard import Guard
+from whisperlab.serve.server import run_server
+from whisperlab.serve.service import Service
+from whisperlab.serve.settings import ServeSettings, serve_settings
+
+def serve(config: Mapping[str, Any]) -> int:
+    """Returns the exit code of a server that ran until it was told to stop.
+
+    Raises:
+        ConfigError: a setting is wrong, or the address would be open to anybody.
+    """
+    settings = serve_settings(config)
+    offer = offered(config, settings, chosen("preset") or "default")
+    check_exposure(settings)
+    logs.configure(settings.log_level)
+    announce(offer)
+    service = Service(offer, settings)
+    try:
+        service.start()
+        return run_server(
+            Guard(create_app(service), settings, service.observe),
+            settings,
+            on_drain=service.drain,
+            on_reload=service.keys.reload,
+        )
+    finally:
+        service.close()
+
+
+def check_exposure(settings: ServeSettings) -> None:
+    """Raises unless only this machine can come in, or keys are asked for, or it was said explicitly.
+
+    Raises:
+        ConfigError: saying what to set.
+    """
+    if settings.keys_file is not None or settings.allow_keyless or _is_local(settings.host):
+        return
+    raise ConfigError(
+        f"host={settings.host} can be reached from other machines and no keys are asked for; create "
+        "one (python -m whisperlab.serve.keys create NAME --file FILE) and set serve.keys_file=FILE, "
+        "or say serve.allow_keyless=true"
+    )
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def announce(offer: Offer) -> None:
+    """Prints what is offered, and what an embedded model can and cannot do."""
+    for configuration in offer:
+        model = configuration.config["model"]
+        note = f"; {model['note']}" if model.get("note") else ""
+        print(f"configuration {configuration.name}: {model['name']}{note}")  # noqa: T201 - a command's face
