@@ -10,8 +10,8 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 import pytest
-
 from serve_replay import recording, replay, spoken, tone
+
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.configurations import Configuration
 from whisperlab.serve.lane import Lane, LaneObserver, LaneSettings

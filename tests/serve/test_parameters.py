@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
-
 from serve_replay import replay
+
 from whisperlab.config.compose import compose
 from whisperlab.engine.options import Task
 from whisperlab.segmentation.silero_vad import SileroVad
 from whisperlab.serve.configurations import TRANSCRIBER_KEYS, Configuration, Offer
 from whisperlab.serve.parameters import Wanted, read_parameters
 from whisperlab.serve.problems import ApiError
-
-Fields = dict[str, Sequence[str]]
 
 
 def configuration(name: str, *overrides: str) -> Configuration:
@@ -34,18 +32,22 @@ OFFER = Offer(
 )
 
 
-def read(
-    task: Task = "transcribe", *, strict: bool = False, **fields: str | Sequence[str]
+def read(task: Task = "transcribe", /, **fields: str | Sequence[str]) -> Wanted:
+    return understand(fields, task)
+
+
+def understand(
+    fields: Mapping[str, str | Sequence[str]], task: Task = "transcribe", *, strict: bool = False
 ) -> Wanted:
-    given: Fields = {"model": ("whisper-1",)}
+    given: dict[str, Sequence[str]] = {"model": ("whisper-1",)}
     for name, value in fields.items():
         given[name] = (value,) if isinstance(value, str) else value
     return read_parameters(given, task, OFFER, inference_seconds=60.0, strict_fields=strict)
 
 
-def refusal(task: Task = "transcribe", **fields: str | Sequence[str]) -> tuple[str, str | None]:
+def refusal(task: Task = "transcribe", /, **fields: str | Sequence[str]) -> tuple[str, str | None]:
     with pytest.raises(ApiError) as refused:
-        read(task, **fields)
+        understand(fields, task)
     return refused.value.code, refused.value.param
 
 
@@ -144,8 +146,8 @@ def test_streams_are_of_text() -> None:
 
 
 def test_voice_activity_detection_takes_its_settings_in_brackets_or_as_json() -> None:
-    bracketed = read(
-        **{
+    bracketed = understand(
+        {
             "chunking_strategy[type]": "server_vad",
             "chunking_strategy[threshold]": "0.4",
             "chunking_strategy[silence_duration_ms]": "250",
@@ -176,8 +178,10 @@ def test_voice_activity_detection_takes_its_settings_in_brackets_or_as_json() ->
         {"chunking_strategy[type]": "server_vad", "chunking_strategy[speed]": "2"},
     ],
 )
-def test_any_other_chunking_is_refused(fields: dict[str, str]) -> None:
-    assert refusal(**fields) == ("invalid_value", "chunking_strategy")
+def test_any_other_chunking_is_refused(fields: Mapping[str, str]) -> None:
+    with pytest.raises(ApiError) as refused:
+        understand(fields)
+    assert (refused.value.code, refused.value.param) == ("invalid_value", "chunking_strategy")
 
 
 def test_speakers_cannot_be_told_apart_and_it_is_said() -> None:
@@ -187,5 +191,5 @@ def test_speakers_cannot_be_told_apart_and_it_is_said() -> None:
 def test_unknown_fields_are_named_and_refused_where_strictness_is_asked_for() -> None:
     assert read(evil="1", beem="2").ignored == ("beem", "evil")
     with pytest.raises(ApiError) as refused:
-        read(strict=True, evil="1")
+        understand({"evil": "1"}, strict=True)
     assert (refused.value.code, refused.value.param) == ("invalid_value", "evil")

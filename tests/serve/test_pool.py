@@ -10,9 +10,9 @@ from pathlib import Path
 from time import perf_counter, sleep
 
 import pytest
-
 from serve_replay import replay, tone
 from serve_settings import settings_of
+
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.configurations import Configuration, Measured, Offer
 from whisperlab.serve.pool import Pool, PoolObserver, max_batch

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from serve_replay import tone
+
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import FairQueue, Ticket
@@ -43,7 +44,7 @@ def test_no_caller_waits_for_more_than_one_sound_of_each_other(callers: list[str
     order = [queue.take().caller for _ in callers]
     for caller in set(callers):
         places = [n for n, taken in enumerate(order) if taken == caller]
-        for before, after in zip(places, places[1:], strict=False):
+        for before, after in pairwise(places):
             between = Counter(order[before + 1 : after])
             assert all(times == 1 for times in between.values())
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,10 +13,12 @@ from whisperlab.errors import ConfigError
 from whisperlab.serve import logs
 from whisperlab.serve.application import create_app
 from whisperlab.serve.configurations import Offer, offered
-from whisperlab.serve.guard import Guard
+from whisperlab.serve.guard import install
+from whisperlab.serve.rates import RateLimiter
 from whisperlab.serve.server import run_server
 from whisperlab.serve.service import Service
 from whisperlab.serve.settings import ServeSettings, serve_settings
+
 
 def serve(config: Mapping[str, Any]) -> int:
     """Returns the exit code of a server that ran until it was told to stop.
@@ -27,17 +31,25 @@ def serve(config: Mapping[str, Any]) -> int:
     check_exposure(settings)
     logs.configure(settings.log_level)
     announce(offer)
-    service = Service(offer, settings)
-    try:
-        service.start()
-        return run_server(
-            Guard(create_app(service), settings, service.observe),
-            settings,
-            on_drain=service.drain,
-            on_reload=service.keys.reload,
-        )
-    finally:
-        service.close()
+    asyncio.run(check_rate_storage(settings))
+    with Service(offer, settings) as service:
+        app = create_app(service)
+        install(app, settings, service.observe)
+        code = run_server(app, settings, on_drain=service.drain, on_reload=service.keys.reload)
+        if service.failure is not None:
+            print(f"error: {service.failure}", file=sys.stderr)  # noqa: T201 - a command's face
+        return service.exit_code or code
+
+
+async def check_rate_storage(settings: ServeSettings) -> None:
+    """Raises unless the rates can be counted: better now than at the first request.
+
+    Raises:
+        ConfigError: Redis does not answer.
+    """
+    limiter = RateLimiter(settings.rates)
+    await limiter.connect()
+    await limiter.close()
 
 
 def check_exposure(settings: ServeSettings) -> None:

@@ -99,6 +99,7 @@ class Answered:
     method: str
     route: str | None
     status: int
+    code: str | None
     sent_bytes: int
     seconds: float
     state: MutableMapping[str, Any]
@@ -162,6 +163,7 @@ class Guard:
                     method=scope["method"],
                     route=getattr(scope.get("route"), "path", None),
                     status=exchange.status or CLIENT_GONE,
+                    code=exchange.code,
                     sent_bytes=exchange.sent_bytes,
                     seconds=perf_counter() - started,
                     state=state,
@@ -254,6 +256,8 @@ class _Exchange:
         self._headers = headers
         self._body_complete = not _has_body(scope["headers"])
         self.status: int | None = None
+        self.code: str | None = None
+        """The code of the error that the answer is."""
         self.sent_bytes = 0
 
     async def receive(self) -> Message:
@@ -279,6 +283,7 @@ class _Exchange:
         return headers
 
     async def fail(self, error: ApiError) -> None:
+        self.code = error.code
         if self.status is not None:
             return  # half an answer is out: returning without its end closes the connection
         headers, body = envelope(error)

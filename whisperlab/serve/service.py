@@ -6,26 +6,32 @@ Owns the parts and their lives. Routes get it by constructor argument; nothing h
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+import signal
+from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Final, Self
 
 import whisperlab
 from whisperlab.audio import AudioLimits, Waveform, decode
 from whisperlab.audio.sandbox import DecodeSandbox
-from whisperlab.errors import WhisperlabError
+from whisperlab.errors import ConfigError, ModelError, WhisperlabError
 from whisperlab.serve.body import ByteBudget
 from whisperlab.serve.configurations import Configuration, Offer
+from whisperlab.serve.guard import Answered
 from whisperlab.serve.keys import KeyRing
 from whisperlab.serve.metrics import DecoderLoad, Load, Metrics
 from whisperlab.serve.pool import Pool, PoolObserver
+from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.rates import RateLimiter
 from whisperlab.serve.settings import ServeSettings
 from whisperlab.serve.worker import Recipe
+from whisperlab.serve.worker_process import WorkerLostError
 from whisperlab.stopwatch import Stopwatch
 
 _logger = logging.getLogger(__name__)
@@ -38,7 +44,7 @@ ROUTES: Final = (
     "/v1/audio/transcriptions",
     "/v1/audio/translations",
     "/v1/models",
-    "/v1/models/{model}",
+    "/v1/models/{model:path}",
     "/v1/config",
     "/health",
     "/health/live",
@@ -51,7 +57,7 @@ ROUTES: Final = (
 
 
 class Service:
-    """The parts of one server. ``start`` begins loading, ``close`` ends every process of ours."""
+    """The parts of one server; entering it begins to load, leaving it ends every process of ours."""
 
     def __init__(self, offer: Offer, settings: ServeSettings) -> None:
         self.offer = offer
@@ -62,7 +68,7 @@ class Service:
         )
         self.pool = Pool(offer, settings, _Observer(self.metrics))
         self.keys = KeyRing(None if settings.keys_file is None else Path(settings.keys_file))
-        self.rates = RateLimiter(settings.rates)
+        self.rates = RateLimiter(settings.rates, self.metrics.rate_storage_failure)
         self.budget = ByteBudget(settings.limits.bytes_in_flight)
         limits = offer.default.transcriber.limits
         most = settings.limits.max_file_bytes
@@ -75,10 +81,22 @@ class Service:
         self.draining = False
         self.passed_self_test = False
         self.failure: str | None = None
+        """Why the default configuration cannot be served, in one line ..."""
+        self.exit_code = 0
+        """... and the command's exit code for it."""
 
-    def start(self) -> None:
+    def __enter__(self) -> Self:
         """Loads the default configuration and transcribes the bundled clip, in the background."""
         self._tests.submit(self._self_test)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends models and decoders; returns when their processes are gone."""
+        self.draining = True
+        self.pool.close()
+        self.sandbox.close()
+        self.decoding.shutdown(cancel_futures=True)
+        self._tests.shutdown(cancel_futures=True)
 
     def decode(self, encoded: bytes, stopwatch: Stopwatch) -> Waveform:
         """Returns the sound of an upload, decoded in a sandboxed process.
@@ -116,34 +134,64 @@ class Service:
         """Takes no more requests: readiness goes red."""
         self.draining = True
 
-    def close(self) -> None:
-        """Ends models and decoders; returns when their processes are gone."""
-        self.draining = True
-        self.pool.close()
-        self.sandbox.close()
-        self.decoding.shutdown(cancel_futures=True)
-        self._tests.shutdown(cancel_futures=True)
+    def observe(self, answered: Answered) -> None:
+        """Counts an answer and writes its line in the log."""
+        state = answered.state
+        configuration = state.get("configuration")
+        self.metrics.request(
+            answered.route, answered.method, answered.status, configuration, answered.seconds
+        )
+        if answered.code is not None:
+            self.metrics.rejected(answered.code)
+        _logger.info(
+            "answered",
+            extra={
+                "method": answered.method,
+                "route": answered.route,
+                "status": answered.status,
+                "code": answered.code,
+                "configuration": configuration,
+                "caller": state.get("caller"),
+                "seconds": round(answered.seconds, 6),
+                "audio_seconds": state.get("audio_seconds"),
+                "bytes": answered.sent_bytes,
+            },
+        )
+
+    @asynccontextmanager
+    async def lifespan(self, _: object) -> AsyncIterator[None]:
+        """Ties what belongs to the event loop to the application's life."""
+        yield
+        await self.rates.close()
 
     def _self_test(self) -> None:
-        """Sets ``passed_self_test``, or ``failure`` to one line that says why not."""
+        """Sets ``passed_self_test``; a server whose default cannot be served stops."""
         default = self.offer.default
         try:
             with self.pool.lease(default) as lane:
                 kind = lane.loaded.result().kind
                 default.hash(kind)  # a run that was measured on another device is not served
-                waveform = decode(SELF_TEST_CLIP)
                 recipe = Recipe(default.transcriber.options)
-                reply = lane.submit(waveform, recipe, "self-test").result.result()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the server is not ready and says so
-            self.failure = " ".join(str(error).split()) or type(error).__name__
-            _logger.error("self-test failed", extra={"configuration": default.name})  # noqa: TRY400
-            return
-        # A recogniser that cannot know the clip (engine=replay) has still answered.
-        if reply.code not in (None, "not_recorded"):
-            self.failure = reply.message
-            return
-        self.passed_self_test = True
-        _logger.info("ready", extra={"configuration": default.name})
+                ticket = lane.submit(decode(SELF_TEST_CLIP), recipe, "self-test")
+                reply = ticket.result.result()
+        except WorkerLostError as error:
+            failed = error.load_failure
+            self._fail(str(error), ModelError.exit_code if failed is None else failed.exit_code)
+        except ConfigError as error:
+            self._fail(str(error), error.exit_code)
+        except (ApiError, CancelledError):
+            _logger.info("stopped before the self-test had passed")
+        else:
+            # A recogniser that cannot know the clip (engine=replay) has answered all the same.
+            if reply.code not in (None, "not_recorded"):
+                self._fail(reply.message, ModelError.exit_code)
+                return
+            self.passed_self_test = True
+            _logger.info("ready", extra={"configuration": default.name})
+
+    def _fail(self, reason: str, exit_code: int) -> None:
+        self.failure, self.exit_code = " ".join(reason.split()), exit_code
+        os.kill(os.getpid(), signal.SIGTERM)  # the server drains and the command says why
 
 
 class _Observer(PoolObserver):

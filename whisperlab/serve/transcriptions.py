@@ -122,9 +122,9 @@ class TranscriptionRoute:
         request = Request(scope, receive)
         if service.draining:
             raise ApiError("draining", "The server is shutting down; send this again later.")
-        address = request.client.host if request.client is not None else "unknown"
-        caller = service.keys.identify(request.headers.getlist("authorization"), address)
-        scope.setdefault("state", {})["caller"] = caller.name
+        authorization = request.headers.getlist("authorization")
+        caller = service.keys.identify(authorization, request.state.client_address)
+        request.state.caller = caller.name
         rates = await service.rates.admit(caller)
         with service.rates.in_flight(caller), service.budget.lease() as lease:
             exchange = _Exchange(scope, receive, send, caller, lease, headers=dict(rates))
@@ -207,7 +207,7 @@ class TranscriptionRoute:
         """Returns the reply, unless the client goes or the sound waits too long for its turn."""
         limits = self._service.settings.limits
         result = asyncio.wrap_future(ticket.result)
-        waiting = {result, gone}
+        waiting: set[asyncio.Future[Any]] = {result, gone}
         first = asyncio.FIRST_COMPLETED
         done, _ = await asyncio.wait(waiting, timeout=limits.queue_seconds, return_when=first)
         if not done and ticket.started is None:

@@ -1,0 +1,75 @@
+"""A real server process for tests: `python -m whisperlab.serve` on a free port."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, sleep
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+PATIENCE_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Running:
+    """A server that listens; ``log`` is the file that its standard error goes to."""
+
+    base_url: str
+    process: subprocess.Popen[str]
+    log: Path
+
+    @property
+    def port(self) -> int:
+        return int(self.base_url.rpartition(":")[2])
+
+
+@contextmanager
+def running_server(
+    folder: Path, *overrides: str, environment: Mapping[str, str] | None = None
+) -> Iterator[Running]:
+    """Starts a server and waits until it is ready; ends it with SIGTERM, by force if need be."""
+    log = folder / "server.log"
+    with log.open("w", encoding="utf-8") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "whisperlab.serve", "port=0", *overrides],
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
+        )
+    try:
+        yield Running(_await_ready(process, log), process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+def _await_ready(process: subprocess.Popen[str], log: Path) -> str:
+    assert process.stdout is not None
+    base_url = ""
+    for line in process.stdout:
+        if line.startswith("listening on "):
+            base_url = line.removeprefix("listening on ").strip()
+            break
+    assert base_url, log.read_text(encoding="utf-8")
+    until = perf_counter() + PATIENCE_SECONDS
+    while perf_counter() < until:
+        assert process.poll() is None, log.read_text(encoding="utf-8")
+        try:
+            with urlopen(f"{base_url}/health/ready", timeout=10):
+                return base_url
+        except HTTPError:
+            sleep(0.1)
+    raise AssertionError(f"not ready within {PATIENCE_SECONDS} s: {log.read_text('utf-8')}")
