@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from fastapi import FastAPI
 
 from whisperlab.config.command import chosen
 from whisperlab.errors import ConfigError
@@ -19,9 +21,14 @@ from whisperlab.serve.server import run_server
 from whisperlab.serve.service import Service
 from whisperlab.serve.settings import ServeSettings, serve_settings
 
+Mount = Callable[[FastAPI, Service], FastAPI]
+"""Puts pages beside the API (``whisperlab.app``)."""
 
-def serve(config: Mapping[str, Any]) -> int:
+
+def serve(config: Mapping[str, Any], mount: Mount | None = None) -> int:
     """Returns the exit code of a server that ran until it was told to stop.
+
+    ``mount`` adds pages to the application before the guard is put around both.
 
     Raises:
         ConfigError: a setting is wrong, or the address would be open to anybody.
@@ -34,6 +41,8 @@ def serve(config: Mapping[str, Any]) -> int:
     asyncio.run(check_rate_storage(settings))
     with Service(offer, settings) as service:
         app = create_app(service)
+        if mount is not None:
+            app = mount(app, service)
         install(app, settings, service.observe)
         code = run_server(app, settings, on_drain=service.drain, on_reload=service.keys.reload)
         if service.failure is not None:

@@ -1,0 +1,74 @@
+"""The page: one theme, one set of tabs, mounted beside the API.
+
+Owns what all tabs share. Each tab is a module with ``build``, called inside its ``gr.Tab``; a new tab
+is a module and a line in TABS.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import gradio as gr
+from fastapi import FastAPI
+
+from whisperlab.app import transcribe_tab
+from whisperlab.app.settings import AppSettings
+from whisperlab.app.speech import Speech
+from whisperlab.serve.service import Service
+
+TABS: Final[tuple[tuple[str, Callable[[Speech, AppSettings], None]], ...]] = (
+    ("Transcribe", transcribe_tab.build),
+)
+"""Title and builder of each tab, in the order of the page."""
+
+STYLE: Final = Path(__file__).with_name("page.css")
+
+CLEANUP_SECONDS: Final = 60
+"""How often uploads that are too old are looked for."""
+
+
+def theme() -> gr.themes.Base:
+    """Returns our theme: the system's own fonts (nothing is loaded), one accent, light and dark."""
+    return gr.themes.Base(
+        primary_hue=gr.themes.colors.teal,
+        neutral_hue=gr.themes.colors.slate,
+        font=["system-ui", "sans-serif"],
+        font_mono=["ui-monospace", "monospace"],
+        radius_size=gr.themes.sizes.radius_sm,
+    )
+
+
+def build_page(speech: Speech, settings: AppSettings) -> gr.Blocks:
+    """Returns the page with every tab."""
+    with gr.Blocks(
+        title="whisperlab",
+        analytics_enabled=False,
+        delete_cache=(CLEANUP_SECONDS, int(settings.keep_seconds)),
+    ) as page:
+        for title, build in TABS:
+            with gr.Tab(title):
+                build(speech, settings)
+    page.queue(
+        max_size=settings.queue_size, default_concurrency_limit=settings.concurrency, api_open=True
+    )
+    return page
+
+
+def mount_page(application: FastAPI, service: Service, settings: AppSettings) -> FastAPI:
+    """Returns the application with the page at ``/``."""
+    return gr.mount_gradio_app(
+        application,
+        build_page(Speech(service), settings),
+        path="/",
+        allowed_paths=[],
+        max_file_size=service.settings.limits.max_file_bytes,
+        show_error=True,
+        ssr_mode=False,
+        enable_monitoring=False,
+        mcp_server=False,
+        footer_links=["api"],
+        theme=theme(),
+        css_paths=[STYLE],
+    )

@@ -1,0 +1,126 @@
+"""What the tabs ask of the server: sounds through the sandboxed door, transcripts through the pool.
+
+Owns the way from a tab's inputs to a Reply, with the same parameters, checks and models as the HTTP
+routes. It does not know Gradio's components; its errors are sentences for people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+from whisperlab.audio import Waveform
+from whisperlab.engine.options import Task
+from whisperlab.errors import WhisperlabError
+from whisperlab.serve.parameters import Wanted, read_parameters
+from whisperlab.serve.problems import ApiError, from_error
+from whisperlab.serve.service import Service
+from whisperlab.serve.transcriptions import checked
+from whisperlab.serve.worker import Reply
+from whisperlab.stopwatch import Stopwatch
+from whisperlab.transcript import Segment, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A transcript and what it took: seconds by stage, the door's and the queue's included."""
+
+    transcript: Transcript
+    reply: Reply
+    timings: Mapping[str, float]
+
+
+class Speech:
+    """The tabs' access to one Service; every method may be called from any thread."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+
+    @property
+    def names(self) -> list[str]:
+        """The configurations that can be chosen, the default one first."""
+        return [configuration.name for configuration in self.service.offer]
+
+    def sound(self, path: str | Path, stopwatch: Stopwatch | None = None) -> Waveform:
+        """Returns the sound of an uploaded file, decoded in a sandboxed process.
+
+        Raises:
+            ApiError: the sound was refused; the message is a sentence.
+        """
+        limit = self.service.settings.limits.max_file_bytes
+        size = Path(path).stat().st_size
+        if size > limit:
+            raise ApiError(
+                "file_too_large",
+                f"Maximum content size limit ({limit}) exceeded ({size} bytes read)",
+                "file",
+            )
+        try:
+            return self.service.decode(Path(path).read_bytes(), stopwatch or Stopwatch())
+        except WhisperlabError as error:
+            raise from_error(error, "file") from error
+
+    def wanted(
+        self, name: str, task: Task = "transcribe", **fields: str | Sequence[str] | None
+    ) -> Wanted:
+        """Returns what a tab asks for; ``fields`` are the HTTP parameters of the same names.
+
+        Raises:
+            ApiError: naming the parameter that is wrong or not to be had.
+        """
+        given = {"model": (name,), "response_format": ("verbose_json",)}
+        for key, value in fields.items():
+            if value:
+                given[key] = (value,) if isinstance(value, str) else tuple(value)
+        limits = self.service.settings.limits
+        return read_parameters(
+            given,
+            task,
+            self.service.offer,
+            inference_seconds=limits.inference_seconds,
+            strict_fields=True,
+        )
+
+    def hear(
+        self, waveform: Waveform, wanted: Wanted, caller: str, stopwatch: Stopwatch | None = None
+    ) -> Iterator[Segment | Heard]:
+        """Yields final segments as they are decoded, then what was heard.
+
+        Closing the iterator stops the work within one decode step.
+
+        Raises:
+            ApiError: the sound could not be transcribed; the message is a sentence.
+        """
+        events: SimpleQueue[Segment | None] = SimpleQueue()
+        watch = stopwatch or Stopwatch()
+        with self.service.pool.lease(wanted.configuration) as lane:
+            ticket = lane.submit(waveform, wanted.recipe, caller, events.put)
+            ticket.result.add_done_callback(lambda _: events.put(None))
+            try:
+                while (segment := events.get()) is not None:
+                    yield segment
+                reply = ticket.result.result()
+            finally:
+                if not ticket.result.done():
+                    lane.cancel(ticket)
+        transcript = checked(reply, wanted.recipe.options.timeout_seconds or 0.0)
+        watch.add("queue", ticket.queue_seconds)
+        for stage, seconds in reply.timings.items():
+            watch.add(stage, seconds)
+        yield Heard(transcript, reply, dict(watch.seconds))
+
+    def transcribe(
+        self, waveform: Waveform, wanted: Wanted, caller: str, stopwatch: Stopwatch | None = None
+    ) -> Heard:
+        """Returns what was heard, once it is complete.
+
+        Raises:
+            ApiError: the sound could not be transcribed.
+        """
+        heard = [one for one in self.hear(waveform, wanted, caller, stopwatch)]
+        last = heard[-1]
+        if not isinstance(last, Heard):
+            raise ApiError("internal_error", "The transcription ended without a result.")
+        return last
