@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from whisperlab.serve.configurations import Configuration
-from whisperlab.serve.openapi import docs_page, openapi_document
+from whisperlab.serve.openapi import DOCS_PAGE, openapi_document
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.service import Service
 from whisperlab.serve.transcriptions import TranscriptionRoute
@@ -142,7 +142,7 @@ class _Pages:
 
     async def docs(self, _: Request) -> Response:
         """Gives the description of the API for people."""
-        return HTMLResponse(docs_page())
+        return HTMLResponse(DOCS_PAGE)
 
     def _identify(self, request: Request) -> None:
         authorization = request.headers.getlist("authorization")
