@@ -15,7 +15,7 @@ from pydantic import ValidationError
 
 from whisperlab.config.build import build_profile
 from whisperlab.config.compose import compose
-from whisperlab.metric.alignment import COST_MODEL
+from whisperlab.metric.costs import COSTS
 from whisperlab.normalize.profile import Profile
 from whisperlab.normalize.whisper_basic import WhisperBasic
 from whisperlab.normalize.whisper_english import WhisperEnglish
@@ -119,7 +119,7 @@ def test_hash_changes_with_the_lexicons_content() -> None:
         {"name": ""},
         {"version": 2},
         {"steps": [str.lower]},  # no identity: it could not be hashed
-        {"cost_model": "sclite"},
+        {"cost_model": "nist"},
         {"lower": True},
     ],
     ids=str,
@@ -129,8 +129,9 @@ def test_a_wrong_setting_is_refused_when_the_profile_is_built(wrong: dict[str, A
         Profile(**{"name": "x", "version": "1", **wrong})
 
 
-def test_the_cost_model_is_the_one_that_alignments_use() -> None:
-    assert RAW.cost_model == COST_MODEL
+@pytest.mark.parametrize("cost_model", list(COSTS))
+def test_every_cost_model_of_the_alignments_can_be_chosen(cost_model: str) -> None:
+    assert Profile(**{"name": "x", "version": "1", "cost_model": cost_model}).hash
 
 
 @pytest.mark.parametrize("expected", [RAW, BASIC, ENGLISH], ids=lambda profile: profile.name)

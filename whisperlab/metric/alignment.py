@@ -1,6 +1,7 @@
 """Which unit of the hypothesis answers which unit of the reference: Edit, AlignedPair, align.
 
-Owns the alignment and its costs. It does not know how texts become words or characters.
+Owns what an alignment is and the one at unit costs. It does not know how texts become words or
+characters, nor other costs (`weighted_alignment`) or texts with alternatives (`network_alignment`).
 
 Cost model ``unit``: substitution, insertion and deletion cost 1 each (Levenshtein). The number of
 edits is the smallest possible; among alignments of equal cost the one that rapidfuzz finds decides
@@ -17,9 +18,6 @@ from typing import Literal
 from rapidfuzz.distance import Levenshtein
 
 from whisperlab.metric.counts import ErrorCounts
-
-COST_MODEL = "unit"
-"""The name that a scoring profile gives to the costs used here."""
 
 Kind = Literal["equal", "substitution", "insertion", "deletion"]
 

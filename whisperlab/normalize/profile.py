@@ -20,6 +20,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from whisperlab.normalize.lexicon import AnyPath, LexiconFile, lexicon_hash
+from whisperlab.normalize.network import MARKS, Network, PlainText, Token, read_network
 from whisperlab.normalize.protocol import Normaliser, Rule, RuleList, apply_rules
 from whisperlab.normalize.substitutions import substitute
 
@@ -37,9 +38,15 @@ class Profile:
     ``unit`` tells what a word is: what stands between white space, or every ``character`` (for
     languages that write no spaces; the word error rate is then a character error rate).
     ``cost_model`` names the alignment's costs: ``unit`` = substitution, insertion and deletion cost
-    1 each (Levenshtein). ``compound_rule`` ``none`` scores "any one" and "anyone" as different.
+    1 each (Levenshtein), ``sclite`` = 4, 3 and 3. ``compound_rule`` ``none`` scores "any one" and
+    "anyone" as different, ``merge`` takes words in a row for one word of the other text when their
+    letters are the same (kaldialign's ``merge_compounds``).
     ``empty_rule`` ``pooled``: an utterance whose reference has no words adds its insertions to the
     corpus' errors and nothing to its words; the rate of a corpus without words is undefined.
+    ``notation`` ``sclite`` reads alternatives, tags and ``@`` (`network`); there, and only there,
+    ``optional_words`` ``forgiven`` (sclite's -D) counts a word in parentheses that was not said as
+    correct, and ``fragments`` ``prefix`` (sclite's -F) lets "fi-" match every word that begins so.
+    Both are ``literal`` in sclite's own default: "(the)" and "fi-" are words like any other.
 
     >>> raw = Profile(name="raw", version="1")
     >>> raw.words("Don't  panic!")
@@ -53,9 +60,12 @@ class Profile:
     substitutions: AnyPath | None = None
     lexicon: AnyPath | None = None
     unit: Literal["word", "character"] = "word"
-    cost_model: Literal["unit"] = "unit"
-    compound_rule: Literal["none"] = "none"
+    cost_model: Literal["unit", "sclite"] = "unit"
+    compound_rule: Literal["none", "merge"] = "none"
     empty_rule: Literal["pooled"] = "pooled"
+    notation: Literal["plain", "sclite"] = "plain"
+    optional_words: Literal["literal", "forgiven"] = "literal"
+    fragments: Literal["literal", "prefix"] = "literal"
 
     def normalize(self, text: str) -> str:
         """Returns the text after every step; call it once for a text, never on its own result.
@@ -89,6 +99,36 @@ class Profile:
         words = normalized.split()
         return tuple(words if self.unit == "word" else "".join(words))
 
+    def read(self, text: str) -> PlainText | Network:
+        """Returns what a raw text says: one sequence of words, or a network of alternatives.
+
+        Raises:
+            ConfigError: a lexicon cannot be read.
+            DatasetError: the notation is broken.
+        """
+        if self.notation == "plain" or not self._has_marks(text):
+            normalized = self.normalize(text)
+            return PlainText(normalized, self.split(normalized))
+        return read_network(text, self._tokens)
+
+    def _has_marks(self, text: str) -> bool:
+        forgiving = self.optional_words == "forgiven" and "(" in text
+        return forgiving or not MARKS.isdisjoint(text)
+
+    def _tokens(self, run: Sequence[str]) -> list[Token]:
+        tokens: list[Token] = []
+        plain: list[str] = []
+        for word in [*run, ""]:
+            optional = self.optional_words == "forgiven" and _is_optional(word)
+            if word and not optional:
+                plain.append(word)
+                continue
+            tokens += [Token(said) for said in self.words(" ".join(plain))]
+            plain = []
+            if optional:
+                tokens += [Token(said, optional=True) for said in self.words(word[1:-1])]
+        return tokens
+
     @cached_property
     def hash(self) -> str:
         """SHA-256, first 16 hex digits, over canonical JSON of everything that decides a score.
@@ -106,7 +146,16 @@ class Profile:
         }
         if self._substitutions is not None:
             described["substitutions"] = lexicon_hash(self._substitutions)
-        if self.unit != "word":
-            described["unit"] = self.unit
+        later = {
+            "unit": (self.unit, "word"),
+            "notation": (self.notation, "plain"),
+            "optional_words": (self.optional_words, "literal"),
+            "fragments": (self.fragments, "literal"),
+        }
+        described |= {name: value for name, (value, first) in later.items() if value != first}
         canonical = json.dumps(described, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _is_optional(word: str) -> bool:
+    return len(word) > len("()") and word.startswith("(") and word.endswith(")")
