@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from whisperlab.config.build import build_profile
 from whisperlab.config.compose import compose
 from whisperlab.metric.costs import COSTS
+from whisperlab.normalize.network import Network, PlainText
 from whisperlab.normalize.profile import Profile
 from whisperlab.normalize.whisper_basic import WhisperBasic
 from whisperlab.normalize.whisper_english import WhisperEnglish
@@ -131,7 +132,8 @@ def test_a_wrong_setting_is_refused_when_the_profile_is_built(wrong: dict[str, A
 
 @pytest.mark.parametrize("cost_model", list(COSTS))
 def test_every_cost_model_of_the_alignments_can_be_chosen(cost_model: str) -> None:
-    assert Profile(**{"name": "x", "version": "1", "cost_model": cost_model}).hash
+    chosen: Any = cost_model
+    assert Profile(name="x", version="1", cost_model=chosen).cost_model == cost_model
 
 
 @pytest.mark.parametrize("expected", [RAW, BASIC, ENGLISH], ids=lambda profile: profile.name)
@@ -182,4 +184,37 @@ def test_rules_in_order_are_the_profile() -> None:
     assert [rule.name for rule in RAW.rules] == []
     assert [rule.name for rule in Profile(name="x", version="1", steps=(Suffix("a"),)).rules] == [
         "Suffix"
+    ]
+
+
+def test_every_later_setting_changes_the_hash() -> None:
+    changed = [
+        replace(RAW, unit="character"),
+        replace(RAW, cost_model="sclite"),
+        replace(RAW, compound_rule="merge"),
+        replace(RAW, notation="sclite"),
+        replace(RAW, optional_words="forgiven"),
+        replace(RAW, fragments="prefix"),
+    ]
+    assert len({profile.hash for profile in [RAW, *changed]}) == len(changed) + 1
+
+
+def test_the_notation_is_read_only_where_the_profile_says_so() -> None:
+    text = "a { b / @ } c"
+    assert RAW.read(text) == PlainText(text, ("a", "{", "b", "/", "@", "}", "c"))
+    sclite = build_profile(compose("eval", ["profile=sclite"]))
+    network = sclite.read("A { B / @ } c")
+    assert isinstance(network, Network)
+    assert [arc.word for arc in network.arcs] == ["", "a", "b", "", "c"]
+    assert sclite.read("A (b) c-") == PlainText("a (b) c-", ("a", "(b)", "c-"))
+
+
+def test_an_optional_word_is_marked_only_where_it_is_forgiven() -> None:
+    forgiving = build_profile(compose("eval", ["profile=sclite-forgiving"]))
+    network = forgiving.read("a (B) c")
+    assert isinstance(network, Network)
+    assert [(arc.word, arc.optional) for arc in network.arcs[1:]] == [
+        ("a", False),
+        ("b", True),
+        ("c", False),
     ]

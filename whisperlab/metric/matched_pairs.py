@@ -123,8 +123,8 @@ def _columns(edits: Sequence[Edit]) -> list[tuple[str | None, int, bool]]:
     columns: list[tuple[str | None, int, bool]] = []
     inserted = 0
     for edit in edits:
-        if edit.kind == "insertion":
-            inserted += 1
+        if edit.reference == "":  # an insertion, or the second half of a compound
+            inserted += edit.kind == "insertion"
         else:
             columns.append((edit.reference, inserted, edit.kind != "equal"))
             inserted = 0

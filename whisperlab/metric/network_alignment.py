@@ -200,7 +200,7 @@ def _inserted(heard: Arc) -> Iterator[Edit]:
 def _chains(arcs: Sequence[Arc], end: int, word: str) -> Iterator[tuple[int, ...]]:
     """Yields every two or more arcs in a row up to ``end`` whose words make ``word``, shortest first."""
     ending = arcs[end].word
-    if ending == NO_WORD or ending == word or not word.endswith(ending):
+    if ending in (NO_WORD, word) or not word.endswith(ending):
         return
     rest = word[: -len(ending)]
     for before in arcs[end].before:

@@ -92,7 +92,9 @@ def _spells(words: Sequence[str], joined: Sequence[str]) -> bool:
     for position, word in enumerate(words):
         starts.setdefault(word[0], []).append(position)
     return any(
-        _is_spelled(words, start, target) for target in joined for start in starts.get(target[0], ())
+        _is_spelled(words, start, target)
+        for target in joined
+        for start in starts.get(target[0], ())
     )
 
 

@@ -62,9 +62,7 @@ def _common_ending(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
     return shared
 
 
-def _moves(
-    reference: Sequence[str], hypothesis: Sequence[str], costs: Costs
-) -> NDArray[np.int8]:
+def _moves(reference: Sequence[str], hypothesis: Sequence[str], costs: Costs) -> NDArray[np.int8]:
     """Returns the best last move of each cell, shape (n_reference + 1, n_hypothesis + 1)."""
     moves = np.zeros((len(reference) + 1, len(hypothesis) + 1), dtype=np.int8)
     if not reference or not hypothesis:
