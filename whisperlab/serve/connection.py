@@ -59,7 +59,6 @@ class Connection(H11Protocol):
         self._strict = _StrictHttp(limits)
         self.conn = self._strict
         self._header_clock: asyncio.TimerHandle | None = None
-        self._write_clock: asyncio.TimerHandle | None = None
         self.last_byte = self.loop.time()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -74,7 +73,6 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stops the clocks and tells the application."""
         self._stop_header_clock()
-        self._stop_write_clock()
         self._closing.lost()
         super().connection_lost(exc)
 
@@ -99,12 +97,12 @@ class Connection(H11Protocol):
     def pause_writing(self) -> None:
         """Starts the clock of a client that does not read."""
         super().pause_writing()
-        self._watch_writing()
+        self._closing.watch_writing()
 
     def resume_writing(self) -> None:
         """Stops that clock."""
         super().resume_writing()
-        self._stop_write_clock()
+        self._closing.stop_watching()
 
     @property
     def is_uploading(self) -> bool:
@@ -139,28 +137,10 @@ class Connection(H11Protocol):
         else:
             self._closing.close()
 
-    def _watch_writing(self) -> None:
-        unsent = self._closing.get_write_buffer_size()
-        self._write_clock = self.loop.call_later(
-            self._limits.write_seconds, self._check_writing, unsent
-        )
-
-    def _check_writing(self, unsent_before: int) -> None:
-        read = unsent_before - self._closing.get_write_buffer_size()
-        if read < MIN_BYTES_PER_SECOND * self._limits.write_seconds:
-            self._closing.abort()
-        else:
-            self._watch_writing()
-
     def _stop_header_clock(self) -> None:
         if self._header_clock is not None:
             self._header_clock.cancel()
             self._header_clock = None
-
-    def _stop_write_clock(self) -> None:
-        if self._write_clock is not None:
-            self._write_clock.cancel()
-            self._write_clock = None
 
 
 class _StrictHttp(h11.Connection):
@@ -203,7 +183,11 @@ class _StrictHttp(h11.Connection):
 
 
 class _ClosingTransport(asyncio.Transport):
-    """A transport whose ``close`` lets the client read what was written, for a bounded time."""
+    """A transport that lets the client read the answer, as long as the client does read.
+
+    ``close`` ends our direction and throws away what still comes, for ``LINGER_SECONDS``. Unsent
+    bytes that do not become fewer at ``MIN_BYTES_PER_SECOND`` over ``write_seconds`` end it at once.
+    """
 
     def __init__(
         self, inner: asyncio.Transport, write_seconds: float, loop: asyncio.AbstractEventLoop
@@ -212,7 +196,8 @@ class _ClosingTransport(asyncio.Transport):
         self._inner = inner
         self._write_seconds = write_seconds
         self._loop = loop
-        self._clocks: list[asyncio.TimerHandle] = []
+        self._linger_clock: asyncio.TimerHandle | None = None
+        self._write_clock: asyncio.TimerHandle | None = None
         self._is_closing = False
         self._discarded = 0
 
@@ -220,12 +205,12 @@ class _ClosingTransport(asyncio.Transport):
         if self._is_closing:
             return
         self._is_closing = True
-        self._clocks.append(self._loop.call_later(self._write_seconds, self._inner.abort))
         if self._inner.is_closing():
             return
+        self.watch_writing()
         self._inner.write_eof()
         self._inner.resume_reading()
-        self._clocks.append(self._loop.call_later(LINGER_SECONDS, self._inner.close))
+        self._linger_clock = self._loop.call_later(LINGER_SECONDS, self._inner.close)
 
     def discard(self, n_bytes: int) -> None:
         self._discarded += n_bytes
@@ -234,7 +219,30 @@ class _ClosingTransport(asyncio.Transport):
 
     def lost(self) -> None:
         self._is_closing = True
-        for clock in self._clocks:
+        self._stop(self._linger_clock)
+        self._stop(self._write_clock)
+
+    def watch_writing(self) -> None:
+        if self._write_clock is None:
+            unsent = self.get_write_buffer_size()
+            self._write_clock = self._loop.call_later(self._write_seconds, self._check, unsent)
+
+    def stop_watching(self) -> None:
+        if not self._is_closing:
+            self._stop(self._write_clock)
+            self._write_clock = None
+
+    def _check(self, unsent_before: int) -> None:
+        self._write_clock = None
+        unsent = self.get_write_buffer_size()
+        if unsent_before - unsent >= MIN_BYTES_PER_SECOND * self._write_seconds:
+            self.watch_writing()
+        elif unsent:
+            self.abort()
+
+    @staticmethod
+    def _stop(clock: asyncio.TimerHandle | None) -> None:
+        if clock is not None:
             clock.cancel()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:

@@ -67,7 +67,7 @@ def run_server(
         ws="none",
         lifespan="on",
         log_config=None,
-        log_level="warning",
+        log_level="error",  # its warnings repeat our answers to malformed requests
         access_log=False,
         proxy_headers=False,
         server_header=False,

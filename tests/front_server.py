@@ -32,7 +32,7 @@ from whisperlab.serve.settings import (  # fmt: skip
     ServeSettings,
 )
 
-CONF = Path(__file__).parents[2] / "conf" / "serve.yaml"
+CONF = Path(__file__).parents[1] / "conf" / "serve.yaml"
 
 
 def settings(**changes: Any) -> ServeSettings:
