@@ -149,3 +149,29 @@ def request(
         f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
         f"Content-Length: {len(body)}\r\n{headers}\r\n"
     ).encode("latin-1") + body
+
+
+MULTIPART = "multipart/form-data; boundary=b"
+JSON = "application/json"
+FILE = 'form-data; name="file"; filename="upload"'
+
+
+def part(disposition: str, content: bytes, *headers: str) -> bytes:
+    lines = "".join(f"{line}\r\n" for line in (f"Content-Disposition: {disposition}", *headers))
+    return b"--b\r\n" + lines.encode("latin-1") + b"\r\n" + content + b"\r\n"
+
+
+def field(name: str, value: str | bytes) -> bytes:
+    content = value.encode() if isinstance(value, str) else value
+    return part(f'form-data; name="{name}"', content)
+
+
+def form(*parts: bytes, end: bytes = b"--b--\r\n") -> bytes:
+    return b"".join(parts) + end
+
+
+def chunked(content_type: str) -> bytes:
+    return (
+        f"POST /v1/audio/transcriptions HTTP/1.1\r\nHost: localhost\r\n"
+        f"Content-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
+    ).encode()

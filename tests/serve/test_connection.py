@@ -56,6 +56,7 @@ MALFORMED = {
     "header without colon": b"GET /health HTTP/1.1\r\nHost: localhost\r\nnonsense\r\n\r\n",
     "NUL in a header": b"GET /health HTTP/1.1\r\nHost: localhost\r\nX-A: a\0b\r\n\r\n",
     "bare LF in a head": b"GET /health HTTP/1.1\nHost: localhost\n\n",
+    "one bare LF": b"GET /health HTTP/1.1\r\nHost: localhost\nX-A: b\r\n\r\n",
     "bad request line": b"GET /a b HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "no version": b"GET /health\r\nHost: localhost\r\n\r\n",
     "HTTP/2 preface": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",

@@ -176,7 +176,9 @@ class _StrictHttp(h11.Connection):
         lengths, codings = names.count(b"content-length"), names.count(b"transfer-encoding")
         if lengths > 1 or codings > 1 or (lengths and codings):
             raise ApiError("invalid_request", "expected one Content-Length or one Transfer-Encoding, not both")  # fmt: skip
-        if not head.partition(b"\r\n")[0].endswith((b"HTTP/1.1", b"HTTP/1.0")):
+        if head.count(b"\n") != head.count(b"\r\n"):
+            raise ApiError("invalid_request", "expected lines that end in CRLF")
+        if not head.partition(b"\r\n")[0].endswith((b" HTTP/1.1", b" HTTP/1.0")):
             raise ApiError("invalid_request", "expected a request line that ends in HTTP/1.1")
         if any(line.startswith((b" ", b"\t")) for line in lines):
             raise ApiError("invalid_request", "expected headers of one line each")

@@ -100,9 +100,10 @@ class FormFields:
                 "chunking_strategy[type]",
             )
         name = written_name.removesuffix("[]")
-        if name in self._values and (name in self._single or name == written_name):
+        is_list = name in _LISTS or name != written_name
+        if name in self._values and (name in self._single or not is_list):
             raise duplicate(name)
-        if name == written_name and name not in _LISTS:
+        if not is_list:
             self._single.add(name)
         self._values.setdefault(name, [])
         return name

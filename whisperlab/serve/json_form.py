@@ -29,12 +29,13 @@ MAX_DEPTH: Final = 20
 MAX_STRUCTURE_BYTES: Final = 1 << 16
 """Bytes outside strings; 32 fields need about 1 KiB."""
 
-MAX_STRINGS: Final = 1024
+MAX_QUOTES: Final = 1 << 14
+"""Quotation marks of all strings together; a prompt of 8 KiB has at most 4096."""
 
 MAX_NUMBER_CHARACTERS: Final = 40
 
-_STRING_END: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
-"""From after a string's first quote to its last one."""
+_SLICE_CHARACTERS: Final = 1 << 20
+"""Base64 is decoded in slices, so that other threads can run between them."""
 
 _DATA_URL: Final = re.compile(r"data:audio/[A-Za-z0-9.+\-]{1,64}(;[A-Za-z0-9=.+\-]{1,64})*;base64,")
 
@@ -93,28 +94,32 @@ def _parse(body: bytes) -> dict[str, Any]:
 
 def _check_structure(body: bytes) -> None:
     """Bounds what the parser will build, in one pass over the body and without recursion."""
-    depth = structure_bytes = strings = position = 0
-    while True:
+    depth = structure_bytes = position = 0
+    in_string = False
+    for _ in range(MAX_QUOTES):
         quote = body.find(b'"', position)
-        end = len(body) if quote < 0 else quote
-        structure_bytes += end - position
-        if structure_bytes > MAX_STRUCTURE_BYTES * 16:  # an attack on memory, not a slip
-            raise too_large(MAX_STRUCTURE_BYTES, structure_bytes)
-        if structure_bytes > MAX_STRUCTURE_BYTES:
-            raise _malformed(f"more than {MAX_STRUCTURE_BYTES} bytes stand outside of strings")
-        for byte in body[position:end]:
-            depth += (byte in b"[{") - (byte in b"]}")
-            if depth > MAX_DEPTH:
-                raise _malformed(f"arrays and objects are nested deeper than {MAX_DEPTH}")
+        piece = body[position : quote if quote >= 0 else len(body)]
+        position = quote + 1
+        if not in_string:
+            structure_bytes += len(piece)
+            depth = _depth_after(piece, depth, structure_bytes)
         if quote < 0:
-            return
-        strings += 1
-        match = _STRING_END.match(body, quote + 1)
-        if match is None:
-            raise _malformed("a string does not end")
-        if strings > MAX_STRINGS:
-            raise _malformed(f"it has more than {MAX_STRINGS} strings")
-        position = match.end()
+            return  # the parser says whether a string is left open
+        escapes = len(piece) - len(piece.rstrip(b"\\")) if in_string else 0
+        in_string ^= escapes % 2 == 0
+    raise _malformed(f"it has more than {MAX_QUOTES} quotation marks")
+
+
+def _depth_after(piece: bytes, depth: int, structure_bytes: int) -> int:
+    if structure_bytes > MAX_STRUCTURE_BYTES * 16:  # an attack on memory, not a slip
+        raise too_large(MAX_STRUCTURE_BYTES, structure_bytes)
+    if structure_bytes > MAX_STRUCTURE_BYTES:
+        raise _malformed(f"more than {MAX_STRUCTURE_BYTES} bytes stand outside of strings")
+    for byte in piece:
+        depth += (byte in b"[{") - (byte in b"]}")
+        if depth > MAX_DEPTH:
+            raise _malformed(f"arrays and objects are nested deeper than {MAX_DEPTH}")
+    return depth
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -182,14 +187,23 @@ def _decode(text: str, max_file_bytes: int) -> bytes:
     n_bytes = len(text) * 3 // 4 - text[-2:].count("=")
     if n_bytes > max_file_bytes:
         raise too_large(max_file_bytes, n_bytes)
+    if "=" in text[:-2]:  # padding at the end of a slice would pass for that of the whole
+        raise _not_base64()
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        return b"".join(
+            binascii.a2b_base64(text[start : start + _SLICE_CHARACTERS], strict_mode=True)
+            for start in range(0, len(text), _SLICE_CHARACTERS)
+        )
     except ValueError:  # binascii.Error, or characters outside of ASCII
-        raise ApiError(
-            "invalid_base64",
-            "expected base64 of the standard alphabet, padded, without white space (RFC 4648, 4)",
-            "file",
-        ) from None
+        raise _not_base64() from None
+
+
+def _not_base64() -> ApiError:
+    return ApiError(
+        "invalid_base64",
+        "expected base64 of the standard alphabet, padded, without white space (RFC 4648, 4)",
+        "file",
+    )
 
 
 def _malformed(what: str) -> ApiError:

@@ -46,6 +46,10 @@ MAX_BOUNDARY_BYTES: Final = 200
 MAX_PART_HEADERS: Final = 8
 MAX_PART_HEADER_BYTES: Final = 4096
 
+MAX_DELIMITERS: Final = 2000
+"""How often what looks like a boundary may stand in a body: the parser is slow there, and RFC 2046
+(5.1.1) forbids it in a part. A request has at most 34 real ones."""
+
 _PARAMETER: Final = re.compile(
     rb"""[ \t]*;[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*("(?:[^"\\]|\\"|\\)*"|[^;"]*)"""
 )
@@ -105,6 +109,7 @@ class MultipartReader:
         if not 1 <= len(boundary) <= MAX_BOUNDARY_BYTES or b"\r" in boundary or b"\n" in boundary:
             raise _malformed(f"expected a boundary of 1 to {MAX_BOUNDARY_BYTES} bytes")
         self._delimiter = b"--" + boundary
+        self._n_delimiters = 0
         self._max_file_bytes = max_file_bytes
         self._parser = MultipartParser(
             boundary,
@@ -139,6 +144,9 @@ class MultipartReader:
                 return
             data = self._checked_opening(self._opening)
             self._opening = None
+        self._n_delimiters += data.count(b"\r\n" + self._delimiter)
+        if self._n_delimiters > MAX_DELIMITERS:
+            raise _malformed("the boundary stands in a part")
         try:
             self._parser.write(data)
         except MultipartParseError as error:
