@@ -26,6 +26,7 @@ from raw_http import (
 
 from whisperlab.serve.form import RequestForm
 from whisperlab.serve.json_form import read_json_form
+from whisperlab.serve.multipart import MultipartReader
 from whisperlab.serve.problems import ApiError
 
 CAP = 1 << 20
