@@ -7,7 +7,7 @@ import json
 import select
 import socket
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 PATIENCE_SECONDS = 10.0
@@ -69,6 +69,14 @@ class RawClient:
 
     def answer(self, method: str = "POST") -> RawAnswer:
         """Reads one answer (100 Continue included, which has no body)."""
+        head = self.head()
+        has_body = method != "HEAD" and head.status not in (100, 204)
+        body = self._body(head.headers) if has_body else b""
+        closed = head.headers.get("connection") == "close" and self.is_closed()
+        return replace(head, body=body, closed=closed)
+
+    def head(self) -> RawAnswer:
+        """Reads the head of an answer only."""
         head = self._until(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         headers: dict[str, str] = {}
@@ -76,10 +84,7 @@ class RawClient:
             name, _, value = line.partition(": ")
             assert name.lower() not in headers, f"{name} came twice"
             headers[name.lower()] = value
-        status = int(first.split(" ")[1])
-        body = b"" if method == "HEAD" or status in (100, 204) else self._body(headers)
-        closed = headers.get("connection") == "close" and self.is_closed()
-        return RawAnswer(status, headers, body, closed)
+        return RawAnswer(int(first.split(" ")[1]), headers, b"", closed=False)
 
     def is_closed(self, within: float = 3.0) -> bool:
         """Whether the server ends the connection, throwing away what still comes."""

@@ -209,8 +209,12 @@ class _ClosingTransport(asyncio.Transport):
         self._is_closing = True
         if self._inner.is_closing():
             return
+        try:
+            self._inner.write_eof()
+        except OSError:  # the client has reset the connection, and the loop has not seen it yet
+            self._inner.abort()
+            return
         self.watch_writing()
-        self._inner.write_eof()
         self._inner.resume_reading()
         self._linger_clock = self._loop.call_later(LINGER_SECONDS, self._inner.close)
 

@@ -9,12 +9,11 @@ finds ``request.state.request_id`` and ``request.state.client_address``.
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Final, NoReturn
@@ -25,6 +24,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from whisperlab.serve.addresses import TrustedHosts, TrustedProxies
 from whisperlab.serve.logs import REQUEST_ID
 from whisperlab.serve.problems import ApiError, internal_error
 from whisperlab.serve.settings import ServeSettings
@@ -81,8 +81,6 @@ _SHOWN_PATH_CHARACTERS: Final = 200
 CLIENT_GONE: Final = 499
 """Recorded, never sent: the client left before there was an answer (nginx's number)."""
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -110,6 +108,7 @@ Observe = Callable[[Answered], None]
 
 def install(app: Starlette, settings: ServeSettings, observe: Observe) -> None:
     """Puts the guard around ``app``; to be called after every other ``add_middleware``."""
+    app.router.redirect_slashes = False  # a redirect would lose an upload
     app.add_exception_handler(HTTPException, _raise_http)
     app.add_exception_handler(RequestValidationError, _raise_validation)
     app.add_middleware(Guard, settings=settings, observe=observe)
@@ -135,9 +134,9 @@ class Guard:
         self._app = app
         self._observe = observe
         self._limits = settings.limits
-        self._hosts = frozenset(_canonical(host) for host in settings.trusted_hosts)
+        self._hosts = TrustedHosts(settings.trusted_hosts)
         self._origins = frozenset(origin.encode("ascii") for origin in settings.cors_origins)
-        self._proxies = [ipaddress.ip_network(network) for network in settings.trusted_proxies]
+        self._proxies = TrustedProxies(settings.trusted_proxies)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request; a WebSocket is refused on a wrong host or origin only."""
@@ -146,7 +145,9 @@ class Guard:
             return
         state = scope.setdefault("state", {})
         state["request_id"] = _request_id(scope["headers"])
-        state["client_address"] = client_address(scope, self._proxies)
+        state["client_address"] = self._proxies.client(
+            scope.get("client"), _values(scope["headers"], b"x-forwarded-for")
+        )
         if scope["type"] == "websocket":
             await self._websocket(scope, receive, send)
             return
@@ -206,18 +207,11 @@ class Guard:
             if len(_values(headers, name)) > 1:
                 raise ApiError("invalid_request", f"expected one {name.decode()} header, got several")  # fmt: skip
         host = next(iter(_values(headers, b"host")), b"").decode("latin-1")
-        if not self._is_trusted(_without_port(host)):
+        if host not in self._hosts:
             raise ApiError("invalid_host", "this server does not answer to that Host; see serve.trusted_hosts")  # fmt: skip
         encoding = next(iter(_values(headers, b"content-encoding")), b"identity")
         if encoding.strip().lower() not in (b"", b"identity"):
             raise ApiError("unsupported_encoding", "expected a body without Content-Encoding")
-
-    def _is_trusted(self, host: str) -> bool:
-        name = _canonical(host)
-        if "*" in self._hosts or name in self._hosts:
-            return True
-        parents = (name[dot:] for dot in range(len(name)) if name[dot] == ".")
-        return any(f"*{parent}" in self._hosts for parent in parents)
 
     def _answer_headers(self, scope: Scope) -> Headers:
         headers = [(b"x-request-id", scope["state"]["request_id"].encode("ascii"))]
@@ -276,6 +270,7 @@ class _Exchange:
 
     def _completed(self, headers: Headers) -> Headers:
         present = {name.lower() for name, _ in headers}
+        present.discard(b"vary")  # a second one adds to the first
         headers += [(name, value) for name, value in self._headers if name not in present]
         if not self._body_complete:
             # The rest of the body would be taken for the next request, or for nothing at length.
@@ -296,37 +291,6 @@ def check_header_size(max_headers: int, max_bytes: int, n_headers: int, n_bytes:
     """Raises ``headers_too_large`` for too many headers or bytes of them."""
     if n_headers > max_headers or n_bytes > max_bytes:
         raise ApiError("headers_too_large", f"expected at most {max_headers} headers of {max_bytes} bytes together")  # fmt: skip
-
-
-def client_address(scope: Scope, proxies: Iterable[Network]) -> str:
-    """Returns who asks: the peer, or what a trusted proxy says in X-Forwarded-For.
-
-    Read from the right, the first address that is not a trusted proxy's own is the client: what
-    stands left of it the client may have written itself.
-    """
-    peer = scope.get("client")
-    if peer is None:
-        return "unknown"
-    networks = list(proxies)
-    address = _address(peer[0])
-    if address is None:
-        return str(peer[0])
-    hops = b",".join(_values(scope["headers"], b"x-forwarded-for")).decode("latin-1").split(",")
-    while hops and any(address in network for network in networks):
-        earlier = _address(hops.pop().strip())
-        if earlier is None:
-            break
-        address = earlier
-    return str(address)
-
-
-def _address(text: str) -> Address | None:
-    try:
-        address = ipaddress.ip_address(text.split("%", 1)[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address
 
 
 def _request_id(headers: Headers) -> str:
@@ -352,17 +316,6 @@ def _is_preflight(scope: Scope) -> bool:
         and bool(_values(headers, b"origin"))
         and bool(_values(headers, b"access-control-request-method"))
     )
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    return host.partition(":")[0]
-
-
-def _canonical(host: str) -> str:
-    address = _address(host)
-    return host.lower() if address is None else str(address)
 
 
 async def _raise_http(request: Request, error: Exception) -> NoReturn:
