@@ -1,0 +1,327 @@
+"""The server under load: equal texts, throughput, overload, draining, memory, first delta.
+
+    python benchmarks/serving.py texts      --data ../shared/data/fsdd   # 200 recordings, 32 at a time, three rounds
+    python benchmarks/serving.py throughput --data ../shared/data/fsdd   # concurrency 1, 8, 32; batching on and off
+    python benchmarks/serving.py overload   --data ../shared/data/fsdd   # open loop at 2x capacity, 60 s
+    python benchmarks/serving.py drain      --data ../shared/data/fsdd   # SIGTERM under load
+    python benchmarks/serving.py memory     --data ../shared/data/fsdd   # 5,000 requests
+    python benchmarks/serving.py stream     --data ../shared/data/fsdd   # first delta of five minutes
+
+Each starts its own server on a free loopback port (embedded checkpoint, language given, one thread),
+prints a Markdown table and ends the server. The load generator is this process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import io
+import json
+import os
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+
+import httpx
+import numpy as np
+import psutil
+import soundfile
+
+from whisperlab import load
+from whisperlab.audio import SAMPLE_RATE_HZ, decode
+
+FIELDS = {"model": "whisper-1", "language": "en"}
+ROUTE = "/v1/audio/transcriptions"
+SEED = 20261124
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server."""
+
+    base_url: str
+    process: subprocess.Popen[str]
+
+
+@contextmanager
+def server(*overrides: str) -> Iterator[Server]:
+    """Starts a server and waits until it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "whisperlab.serve", "port=0", "serve.log_level=warning", *overrides],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert process.stdout is not None
+    base_url = next(line.split()[-1] for line in process.stdout if line.startswith("listening"))
+    while httpx.get(f"{base_url}/health/ready").status_code != 200:
+        time.sleep(0.2)
+    try:
+        yield Server(base_url, process)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+        process.wait(60)
+
+
+def recordings(data: Path, count: int) -> list[bytes]:
+    """Returns the encoded bytes of ``count`` different recordings."""
+    found: list[bytes] = []
+    for name in ("test.jsonl", "test_strings.jsonl"):
+        for line in (data / name).read_text().splitlines():
+            row = json.loads(line)
+            if row.get("text"):
+                found.append((data / row["audio_filepath"]).read_bytes())
+    random.Random(SEED).shuffle(found)
+    return found[:count]
+
+
+async def ask(client: httpx.AsyncClient, sound: bytes) -> tuple[int, str, float]:
+    """Returns status, text and seconds of one request."""
+    started = perf_counter()
+    answered = await client.post(ROUTE, data=FIELDS, files={"file": sound})
+    text = answered.json()["text"] if answered.status_code == 200 else answered.text
+    return answered.status_code, text, perf_counter() - started
+
+
+async def all_of(
+    base_url: str, sounds: Sequence[bytes], concurrency: int
+) -> list[tuple[int, str, float]]:
+    """Returns what became of each sound, ``concurrency`` of them under way at a time."""
+    places = asyncio.Semaphore(concurrency)
+    limits = httpx.Limits(max_connections=concurrency)
+    async with httpx.AsyncClient(base_url=base_url, timeout=300, limits=limits) as client:
+
+        async def one(sound: bytes) -> tuple[int, str, float]:
+            async with places:
+                return await ask(client, sound)
+
+        return await asyncio.gather(*(one(sound) for sound in sounds))
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Returns the quantile of the values, in their unit."""
+    return float(np.quantile(values, share)) if values else float("nan")
+
+
+def cpu_seconds(process: subprocess.Popen[str]) -> float:
+    """Returns the CPU seconds of a server and its living children."""
+    parent = psutil.Process(process.pid)
+    times = [one.cpu_times() for one in (parent, *parent.children(recursive=True))]
+    return sum(t.user + t.system for t in times)
+
+
+def texts(data: Path) -> None:
+    """200 different recordings, 32 at a time, shuffled, three rounds, against one by one in process."""
+    sounds = recordings(data, 200)
+    lab = load("default", "decode.language=en")
+    offline = [lab.transcribe(sound).text for sound in sounds]
+    print("| round | requests | concurrency | texts equal to one by one in process |")
+    print("|---|---|---|---|")
+    with server("serve.limits.queue_size=256", "serve.batch.max_size=8") as running:
+        for turn in range(3):
+            order = random.Random(turn).sample(range(len(sounds)), len(sounds))
+            answers = asyncio.run(all_of(running.base_url, [sounds[n] for n in order], 32))
+            equal = sum(
+                status == 200 and text == offline[n]
+                for n, (status, text, _) in zip(order, answers, strict=True)
+            )
+            print(f"| {turn + 1} | {len(order)} | 32 | {equal} |", flush=True)
+
+
+def throughput(data: Path) -> None:
+    """Requests a second at concurrency 1, 8 and 32, batching on and off, interleaved."""
+    sounds = recordings(data, 96)
+    rows: dict[tuple[str, int], list[tuple[float, float, list[float]]]] = {}
+    with (
+        server("serve.limits.queue_size=256", "serve.batch.max_size=8") as batched,
+        server("serve.limits.queue_size=256", "serve.batch.mode=off") as single,
+    ):
+        for _ in range(3):
+            for name, running in (("on (8)", batched), ("off", single)):
+                for concurrency in (1, 8, 32):
+                    some = sounds[: 32 if concurrency == 1 else 96]
+                    cpu, started = cpu_seconds(running.process), perf_counter()
+                    answers = asyncio.run(all_of(running.base_url, some, concurrency))
+                    wall = perf_counter() - started
+                    spent = (cpu_seconds(running.process) - cpu) / len(some)
+                    took = [seconds for _, _, seconds in answers]
+                    rows.setdefault((name, concurrency), []).append((len(some) / wall, spent, took))
+    print("| batching | concurrency | requests/s | CPU s a request | p50 s | p95 s |")
+    print("|---|---|---|---|---|---|")
+    for (name, concurrency), found in rows.items():
+        rate = statistics.median(rate for rate, _, _ in found)
+        spent = statistics.median(spent for _, spent, _ in found)
+        took = [seconds for _, _, some in found for seconds in some]
+        print(
+            f"| {name} | {concurrency} | {rate:.2f} | {spent:.3f} | {quantile(took, 0.5):.2f} | "
+            f"{quantile(took, 0.95):.2f} |"
+        )
+
+
+def overload(data: Path, seconds: float = 60.0, factor: float = 2.0) -> None:
+    """Open loop at ``factor`` times the measured capacity; latency from the planned send time."""
+    sounds = recordings(data, 96)
+    with server("serve.limits.queue_size=16", "serve.batch.max_size=8") as running:
+        started = perf_counter()
+        asyncio.run(all_of(running.base_url, sounds, 16))
+        capacity = len(sounds) / (perf_counter() - started)
+        outcomes = asyncio.run(_open_loop(running.base_url, sounds, capacity * factor, seconds))
+        health = httpx.get(f"{running.base_url}/health/ready").status_code
+    statuses = Counter(status for status, _, _ in outcomes)
+    accepted = [took for status, took, _ in outcomes if status == 200]
+    refused = [took for status, took, _ in outcomes if status != 200]
+    told = all(retry for status, _, retry in outcomes if status in (429, 503))
+    print(f"capacity {capacity:.2f} requests/s at concurrency 16; sent {capacity * factor:.2f}/s for {seconds:g} s")  # fmt: skip
+    print("| sent | 200 | 429 | 503 | other | goodput / capacity | p50 / p99 accepted s | p99 refused s | Retry-After on every refusal | ready afterwards |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|---|")
+    other = len(outcomes) - statuses[200] - statuses[429] - statuses[503]
+    print(
+        f"| {len(outcomes)} | {statuses[200]} | {statuses[429]} | {statuses[503]} | {other} | "
+        f"{statuses[200] / seconds / capacity:.2f} | {quantile(accepted, 0.5):.2f} / "
+        f"{quantile(accepted, 0.99):.2f} | {quantile(refused, 0.99):.3f} | {told} | {health == 200} |"
+    )
+
+
+async def _open_loop(
+    base_url: str, sounds: Sequence[bytes], rate: float, seconds: float
+) -> list[tuple[int, float, bool]]:
+    began = perf_counter()
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(base_url=base_url, timeout=300, limits=limits) as client:
+
+        async def one(number: int) -> tuple[int, float, bool]:
+            planned = began + number / rate
+            await asyncio.sleep(max(0.0, planned - perf_counter()))
+            sound = sounds[number % len(sounds)]
+            answered = await client.post(ROUTE, data=FIELDS, files={"file": sound})
+            return answered.status_code, perf_counter() - planned, "retry-after" in answered.headers
+
+        return await asyncio.gather(*(one(n) for n in range(int(rate * seconds))))
+
+
+def drain(data: Path) -> None:
+    """SIGTERM while 20 requests are under way: how many of the accepted are answered, and when."""
+    sounds = recordings(data, 20)
+
+    async def under_way(running: Server) -> list[int | str]:
+        async with httpx.AsyncClient(base_url=running.base_url, timeout=120) as client:
+
+            async def one(sound: bytes) -> int | str:
+                try:
+                    return (await ask(client, sound))[0]
+                except httpx.TransportError as error:
+                    return type(error).__name__
+
+            asked = [asyncio.create_task(one(sound)) for sound in sounds]
+            await asyncio.sleep(1.0)
+            running.process.send_signal(signal.SIGTERM)
+            return await asyncio.gather(*asked)
+
+    with server("serve.limits.queue_size=64", "serve.batch.max_size=8") as running:
+        answers = asyncio.run(under_way(running))
+        started = perf_counter()
+        code = running.process.wait(60)
+    print("| under way at SIGTERM | answered 200 | lost | exit code | seconds from the last answer to the exit |")  # fmt: skip
+    print("|---|---|---|---|---|")
+    good = answers.count(200)
+    print(f"| {len(answers)} | {good} | {len(answers) - good} | {code} | {perf_counter() - started:.1f} |")  # fmt: skip
+
+
+def memory(data: Path, requests: int = 5000) -> None:
+    """Resident memory of the server's processes over many requests (replay engine: the front alone)."""
+    sounds = recordings(data, 50)
+    print("| requests | server MiB | with decoders and worker MiB | threads | open files |")
+    print("|---|---|---|---|---|")
+    seen: list[tuple[int, int]] = []
+    with server("engine=replay", "engine.default_text=one two", "serve.limits.queue_size=64") as running:  # fmt: skip
+        parent = psutil.Process(running.process.pid)
+        done = 0
+        while done <= requests:
+            family = (parent, *parent.children(recursive=True))
+            own = parent.memory_info().rss
+            seen.append((done, own))
+            together = sum(one.memory_info().rss for one in family)
+            print(
+                f"| {done} | {own / 2**20:.1f} | {together / 2**20:.1f} | {parent.num_threads()} | "
+                f"{parent.num_fds()} |",
+                flush=True,
+            )
+            batch = [sounds[n % len(sounds)] for n in range(500)]
+            answers = asyncio.run(all_of(running.base_url, batch, 8))
+            assert all(status == 200 for status, _, _ in answers)
+            done += len(batch)
+    late = [(n, own) for n, own in seen if n >= 1000]
+    slope = np.polyfit([n for n, _ in late], [own for _, own in late], 1)[0]
+    print(f"slope after the first 1,000: {slope:.0f} bytes a request")
+
+
+def stream(data: Path) -> None:
+    """Time to the first delta of five minutes of joined strings, and that the deltas are the text."""
+    parts, total = [], 0
+    for encoded in recordings(data, 280):
+        samples = decode(encoded).samples
+        parts += [samples, np.zeros(SAMPLE_RATE_HZ // 2, dtype=np.float32)]
+        total += len(samples) + SAMPLE_RATE_HZ // 2
+        if total > 300 * SAMPLE_RATE_HZ:
+            break
+    written = io.BytesIO()
+    soundfile.write(written, np.concatenate(parts), SAMPLE_RATE_HZ, format="FLAC")
+    print("| segmentation | audio s | first delta s | all s | share | deltas | deltas = done.text = plain text |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|")
+    with server() as running:
+        for name, extra in (("whole", {}), ("server_vad", {"chunking_strategy": "auto"})):
+            started = perf_counter()
+            first, deltas, done = 0.0, [], ""
+            with httpx.stream(
+                "POST", running.base_url + ROUTE, timeout=600,
+                data={**FIELDS, **extra, "stream": "true"}, files={"file": written.getvalue()},
+            ) as response:  # fmt: skip
+                for line in response.iter_lines():
+                    if not line:
+                        continue
+                    event = json.loads(line.removeprefix("data: "))
+                    if event["type"].endswith("delta"):
+                        first = first or perf_counter() - started
+                        deltas.append(event["delta"])
+                    else:
+                        done = event["text"]
+            took = perf_counter() - started
+            plain = httpx.post(
+                running.base_url + ROUTE, timeout=600, data={**FIELDS, **extra},
+                files={"file": written.getvalue()},
+            ).json()["text"]  # fmt: skip
+            equal = "".join(deltas) == done == plain
+            print(f"| {name} | {total / SAMPLE_RATE_HZ:.0f} | {first:.1f} | {took:.1f} | {first / took:.2f} | {len(deltas)} | {equal} |")  # fmt: skip
+
+
+CAMPAIGNS = {
+    "texts": texts,
+    "throughput": throughput,
+    "overload": overload,
+    "drain": drain,
+    "memory": memory,
+    "stream": stream,
+}
+
+
+def main() -> None:
+    """Runs one campaign."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
+    parser.add_argument("campaign", choices=CAMPAIGNS)
+    parser.add_argument("--data", type=Path, required=True, help="the folder fsdd of the test recordings")  # fmt: skip
+    given = parser.parse_args()
+    CAMPAIGNS[given.campaign](given.data)
+
+
+if __name__ == "__main__":
+    main()
