@@ -1,0 +1,136 @@
+"""Every odd and hostile file gets one verdict, whichever door it comes to."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from serve_process import Running, running_server
+from serve_replay import replay
+
+from whisperlab.serve.problems import STATUS_OF_CODE
+
+ROUTE = "/v1/audio/transcriptions"
+LAB = replay("x", "engine.default_text=heard").transcriber
+
+
+@dataclass(frozen=True)
+class Case:
+    """One file of ``weird/`` or ``badaudio/``: what its manifest expects, and its upload name."""
+
+    name: str
+    path: Path
+    upload_name: str
+    expected: str
+    code: str | None
+
+
+def cases(test_data: Path) -> list[Case]:
+    found = []
+    for folder in ("weird", "badaudio"):
+        for line in (test_data / folder / "manifest.jsonl").read_text("utf-8").splitlines():
+            row = json.loads(line)
+            path = test_data / folder / row["audio_filepath"]
+            upload_name = row.get("upload_name") or path.name
+            found.append(Case(row["id"], path, upload_name, row["expected"], row["code"]))
+    return found
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    folder = tmp_path_factory.mktemp("doors")
+    with running_server(folder, "engine=replay", "engine.default_text=heard") as started:
+        yield started
+
+
+def verdict(answered: httpx.Response) -> str:
+    """Returns ``accepted`` or the code, after checking that the answer is one of ours."""
+    assert answered.status_code < 500, answered.text
+    if answered.status_code == 200:
+        assert answered.json()["text"] == "heard"
+        return "accepted"
+    error = answered.json()["error"]
+    assert STATUS_OF_CODE[error["code"]] == answered.status_code
+    assert error["message"]
+    return str(error["code"])
+
+
+def by_multipart(running: Running, case: Case) -> str:
+    name = case.upload_name.encode("utf-8", "replace").decode()
+    return verdict(
+        httpx.post(
+            running.base_url + ROUTE,
+            data={"model": "whisper-1"},
+            files={"file": (name, case.path.read_bytes(), "application/octet-stream")},
+            timeout=60.0,
+        )
+    )
+
+
+def by_json(running: Running, case: Case) -> str:
+    encoded = base64.b64encode(case.path.read_bytes()).decode()
+    body = {"model": "whisper-1", "audio": encoded}
+    return verdict(httpx.post(running.base_url + ROUTE, json=body, timeout=60.0))
+
+
+def in_process(case: Case) -> str:
+    recognition = LAB.recognise([case.path])[0]
+    return "accepted" if recognition.error is None else recognition.error.code
+
+
+def check(running: Running, chosen: list[Case]) -> None:
+    before = set(Path(tempfile.gettempdir()).iterdir())
+    wrong = []
+    for case in chosen:
+        # An empty base64 string has no sound in it at all: the JSON door says so before decoding.
+        doors = {by_multipart(running, case), in_process(case)}
+        if case.path.stat().st_size:
+            doors.add(by_json(running, case))
+        came = sorted(doors)
+        if (
+            len(doors) > 1
+            or (case.expected == "accept" and came != ["accepted"])
+            or (case.expected == "reject" and case.code not in (None, came[0]))
+            or (case.expected == "reject" and came == ["accepted"])
+        ):
+            wrong.append((case.name, came))
+    assert wrong == []
+    assert httpx.get(f"{running.base_url}/health/ready").status_code == 200
+    left = set(Path(tempfile.gettempdir()).iterdir()) - before
+    assert [path for path in left if "whisperlab" in path.name] == []
+
+
+def test_a_file_of_each_kind_gets_one_verdict_at_every_door(
+    running: Running, test_data: Path
+) -> None:
+    check(running, cases(test_data)[::9])
+
+
+@pytest.mark.slow
+def test_every_file_gets_one_verdict_at_every_door(running: Running, test_data: Path) -> None:
+    check(running, cases(test_data))
+
+
+def test_the_command_says_of_each_file_what_the_doors_say(test_data: Path) -> None:
+    chosen = [case for case in cases(test_data)[::15] if case.path.is_file()]
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "whisperlab.transcribe", "--set", "engine=replay",
+            "--set", "engine.default_text=heard", *[str(case.path) for case in chosen],
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )  # fmt: skip
+    accepted = sum(in_process(case) == "accepted" for case in chosen)
+    assert done.stdout == "heard\n" * accepted
+    complaints = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert len(complaints) == len(chosen) - accepted
