@@ -7,7 +7,7 @@ came about or where they are kept.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from whisperlab.experiment.result import Latency, Rate, SliceScore, Tally
@@ -86,24 +86,30 @@ def tally(outcomes: Sequence[Outcome]) -> Tally:
 def slice_scores(
     scored: Sequence[ScoredUtterance], *, resamples: int, seed: int
 ) -> list[SliceScore]:
-    """Returns WER by value of every slice column that groups utterances.
+    """Returns WER by value of every slice column that groups utterances."""
+    return [
+        SliceScore(column, value, len(members), _rate(members, PRIMARY_METRIC, resamples, seed))
+        for column, value, members in slice_members(scored)
+    ]
+
+
+def slice_members(
+    scored: Sequence[ScoredUtterance],
+) -> Iterator[tuple[str, str, list[ScoredUtterance]]]:
+    """Yields column, value and utterances of every slice, in alphabetical order.
 
     A column is left out when it has one value, more than ``MAX_SLICE_VALUES``, or a value of its
     own for every utterance.
     """
     columns = sorted({column for item in scored for column in item.outcome.slices})
-    found = []
     for column in columns:
         groups: dict[str, list[ScoredUtterance]] = {}
         for item in scored:
             if column in item.outcome.slices:
                 groups.setdefault(item.outcome.slices[column], []).append(item)
-        if not 1 < len(groups) <= MAX_SLICE_VALUES or len(groups) == len(scored):
-            continue
-        for value, members in sorted(groups.items()):
-            rate = _rate(members, PRIMARY_METRIC, resamples, seed)
-            found.append(SliceScore(column, value, len(members), rate))
-    return found
+        if 1 < len(groups) <= MAX_SLICE_VALUES and len(groups) != len(scored):
+            for value, members in sorted(groups.items()):
+                yield column, value, members
 
 
 def latency(seconds: Sequence[float]) -> Latency:

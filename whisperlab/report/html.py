@@ -1,19 +1,18 @@
 """The one-file report of a run: ``report.html``, which needs no network and sends nothing.
 
-Owns the page: its parts, their order and its content security policy. Style and script are the two
-files in ``page/``; they are written into the page.
+Owns the page: its parts and their order. Style and script are ``page/report.css`` and
+``page/report.js``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 
-from whisperlab.errors import WriteError
 from whisperlab.experiment.result import RunResult, SliceScore
 from whisperlab.metric.alignment import Edit
 from whisperlab.report import notation
+from whisperlab.report.document import document, page_file, write
 from whisperlab.report.markup import Markup, element
 from whisperlab.report.rows import embedded
 from whisperlab.report.run_card import run_card, system
@@ -23,12 +22,6 @@ from whisperlab.report.time_figures import time_figures
 from whisperlab.utterance import State
 
 REPORT = "report.html"
-
-POLICY = (
-    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
-    "img-src data:; media-src file: data:"
-)
-"""Nothing is loaded from anywhere: a text in the report cannot call home even if escaping failed."""
 
 SORT_KEYS = {
     "errors": "worst first",
@@ -54,16 +47,7 @@ def write_report(
         WriteError: the run folder cannot be written.
     """
     path = result.folder / REPORT
-    temporary = result.folder / f".{REPORT}.tmp"
-    # a lone surrogate of a damaged transcript cannot be encoded; it becomes a question mark
-    content = page(result, alignments, slice_scores).encode("utf-8", errors="replace")
-    try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        raise WriteError(
-            f"{path}: cannot be written ({error.strerror}); free space or choose another run_dir"
-        ) from error
+    write(path, page(result, alignments, slice_scores))
     return path
 
 
@@ -74,15 +58,6 @@ def page(
 ) -> str:
     """Returns the whole page."""
     title = _title(result)
-    head = element(
-        "head",
-        element("meta", charset="utf-8"),
-        element("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        element("meta", name="color-scheme", content="light dark"),
-        element("title", f"{title} · whisperlab"),
-        element("style", _page_file("report.css")),
-    )
     shown_slices = slices(slice_scores)
     body = element(
         "body",
@@ -98,13 +73,9 @@ def page(
         element(
             "script", embedded(result.outcomes, alignments), type="application/json", id="data"
         ),
-        element("script", _page_file("report.js")),
+        element("script", page_file("report.js")),
     )
-    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n"
-
-
-def _page_file(name: str) -> Markup:
-    return Markup(resources.files("whisperlab.report").joinpath("page", name).read_text("utf-8"))
+    return document(title, body, styles=("report.css",))
 
 
 def _title(result: RunResult) -> str:

@@ -9,6 +9,9 @@ from __future__ import annotations
 DASH = "–"
 """An undefined number."""
 
+SMALLEST_P = 0.001
+"""Below it the exact p says nothing more."""
+
 SECONDS_PER_MINUTE = 60
 SECONDS_PER_HOUR = 3600
 MIB = 2**20
@@ -30,6 +33,31 @@ def interval(low: float | None, high: float | None) -> str:
     ('10.10 – 14.90 %', '–')
     """
     return DASH if low is None or high is None else f"{100 * low:.2f} – {100 * high:.2f} %"
+
+
+def points(difference: float | None) -> str:
+    """Returns a difference of two rates in percentage points, always with its sign.
+
+    >>> points(0.00421), points(-0.012), points(0.0), points(None)
+    ('+0.42', '−1.20', '0.00', '–')
+    """
+    if difference is None:
+        return DASH
+    size = f"{abs(100 * difference):.2f}"
+    if not float(size):
+        return size
+    return f"{'+' if difference > 0 else '−'}{size}"
+
+
+def p_value(p: float | None) -> str:
+    """Returns a p as people quote it: three decimals, "<" below what matters.
+
+    >>> p_value(0.0342), p_value(0.0004), p_value(1.0), p_value(None)
+    ('p 0.034', 'p < 0.001', 'p 1.000', 'p –')
+    """
+    if p is None:
+        return f"p {DASH}"
+    return f"p {p:.3f}" if p >= SMALLEST_P else f"p < {SMALLEST_P}"
 
 
 def coverage(scored: int, total: int) -> str:

@@ -1,26 +1,84 @@
-"""Shows runs side by side: what differs between their settings and what came out."""
+"""Shows what differs between runs of one dataset, and whether it is real.
+
+Owns the subcommand's arguments and files. The comparison itself is `whisperlab.experiment.comparison`.
+"""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from datetime import datetime
 from pathlib import Path
+
+from whisperlab.errors import WriteError
+from whisperlab.runs.comparison_arguments import add_comparison_arguments
+
+JSON = "comparison.json"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Adds what this subcommand takes."""
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder of a run")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="folders of runs; the first is the baseline",
+    )
+    add_comparison_arguments(parser)
+    parser.add_argument(
+        "--worst",
+        type=int,
+        default=10,
+        metavar="K",
+        help="list the K worst utterances (default 10)",
+    )
+    parser.add_argument(
+        "--audio",
+        choices=("auto", "link", "embed", "none"),
+        default="auto",
+        help="recordings in the page: linked by path, or inside it (auto: inside up to 10 minutes)",
+    )
+    parser.add_argument(
+        "--output-dir",
+        type=Path,
+        metavar="D",
+        help="where comparison.html and comparison.json go (default: outputs/comparisons/DATE)",
+    )
 
 
 def run(given: Namespace) -> int:
-    """Prints the runs side by side and returns 0.
+    """Compares, prints, writes both files and returns 0.
 
     Raises:
-        ConfigError: a folder holds no finished run.
+        ConfigError: a folder holds no finished run, or the runs cannot be compared.
+        WriteError: the files cannot be written.
     """
+    import json
+
     from rich.console import Console
 
-    from whisperlab.experiment.folder import read_run
-    from whisperlab.report.table import sweep_table
+    from whisperlab.experiment.comparison_json import comparison_to_json
+    from whisperlab.report.comparison import write_comparison
+    from whisperlab.report.comparison_table import comparison_tables
+    from whisperlab.report.document import write
+    from whisperlab.runs.comparing import compare_folders, recordings
 
-    Console().print(sweep_table([read_run(path) for path in given.runs]))
+    comparison = compare_folders(given.runs, given)
+    folder = given.output_dir or Path(f"outputs/comparisons/{datetime.now():%Y-%m-%d_%H-%M-%S}")
+    _make(folder)
+    sounds = recordings(comparison, folder, given.audio)
+    written = json.dumps(comparison_to_json(comparison), indent=2, ensure_ascii=False)
+    write(folder / JSON, f"{written}\n")
+    report = write_comparison(comparison, folder, sounds)
+    console = Console()
+    for table in comparison_tables(comparison):
+        console.print(table)
+    print(f"report: {report} ({sounds.note})")  # noqa: T201 - a command's face
     return 0
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"--output-dir {folder}: cannot write there ({error.strerror})") from error

@@ -1,0 +1,71 @@
+"""From folders and arguments to a Comparison, and to the recordings behind it."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from whisperlab.config.build import build_dataset, build_metrics, build_profile
+from whisperlab.config.compose import compose
+from whisperlab.errors import ConfigError, WhisperlabError
+from whisperlab.experiment.comparison import Choices, Comparison, compare
+from whisperlab.experiment.folder import read_run
+from whisperlab.experiment.result import RunResult
+from whisperlab.normalize.profile import Profile
+from whisperlab.report.clips import Clips, Placement, clips
+from whisperlab.report.comparison_rows import chosen
+
+
+def compare_folders(folders: Sequence[Path], given: Namespace) -> Comparison:
+    """Returns the runs in ``folders`` set against the first, as the arguments ask.
+
+    Raises:
+        ConfigError: a folder holds no finished run, or the runs cannot be compared.
+    """
+    if given.resamples < 1:
+        raise ConfigError(f"--resamples: expected at least 1, got {given.resamples}")
+    runs = [read_run(folder) for folder in folders]
+    choices = Choices(
+        metric=given.metric,
+        clusters=given.clusters,
+        shared_only=given.shared,
+        resamples=given.resamples,
+        seed=given.seed,
+    )
+    if "worst" in given:
+        choices = replace(choices, worst=given.worst)
+    return compare(runs, _profile(runs, given.profile), build_metrics(runs[0].card.config), choices)
+
+
+def _profile(runs: Sequence[RunResult], name: str | None) -> Profile:
+    """Returns the profile of that name, else the one that all runs were scored under."""
+    if name is not None:
+        return build_profile(compose("eval", [f"profile={name}"]))
+    profiles = [build_profile(run.card.config) for run in runs]
+    for run, profile in zip(runs[1:], profiles[1:], strict=True):
+        if profile.hash != profiles[0].hash:
+            raise ConfigError(
+                f"{runs[0].folder} is scored under {profiles[0].name} ({profiles[0].hash}), "
+                f"{run.folder} under {profile.name} ({profile.hash}); choose one: --profile NAME"
+            )
+    return profiles[0]
+
+
+def recordings(comparison: Comparison, folder: Path, placement: Placement) -> Clips:
+    """Returns what a page in ``folder`` can play: the first run's recordings.
+
+    A dataset that is no longer where the run read it costs the page its sound, nothing else.
+    """
+    outcomes = [comparison.scored[0][number].outcome for number in chosen(comparison)]
+    wanted = {outcome.id for outcome in outcomes}
+    if placement == "none":
+        return clips({}, 0.0, folder, placement)
+    try:
+        dataset = build_dataset(comparison.runs[0].run.card.config)
+        sources = {item.id: item.audio for item in dataset if item.id in wanted}
+    except WhisperlabError as error:
+        return Clips({}, f"no audio: {error}")
+    seconds = sum(outcome.audio_seconds or 0.0 for outcome in outcomes)
+    return clips(sources, seconds, folder, placement)

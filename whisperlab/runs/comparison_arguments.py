@@ -1,0 +1,27 @@
+"""The arguments that every subcommand takes that sets runs against each other."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+
+
+def add_comparison_arguments(parser: ArgumentParser) -> None:
+    """Adds how runs are scored, which utterances count and how they are resampled."""
+    parser.add_argument(
+        "--profile", metavar="NAME", help="score under this profile (default: the runs' own)"
+    )
+    parser.add_argument(
+        "--metric", default="wer", metavar="NAME", help="compare by wer (default) or cer"
+    )
+    parser.add_argument(
+        "--clusters",
+        metavar="COLUMN",
+        help="resample the values of this column (speaker, session) instead of utterances",
+    )
+    parser.add_argument(
+        "--shared", action="store_true", help="compare the utterances that all runs share by id"
+    )
+    parser.add_argument(
+        "--resamples", type=int, default=10_000, metavar="N", help="of the bootstrap (10000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (0)")
