@@ -58,7 +58,7 @@ def build_page(speech: Speech, settings: AppSettings) -> gr.Blocks:
 
 def mount_page(application: FastAPI, service: Service, settings: AppSettings) -> FastAPI:
     """Returns the application with the page at ``/``."""
-    return gr.mount_gradio_app(
+    mounted: FastAPI = gr.mount_gradio_app(
         application,
         build_page(Speech(service), settings),
         path="/",
@@ -72,3 +72,4 @@ def mount_page(application: FastAPI, service: Service, settings: AppSettings) ->
         theme=theme(),
         css_paths=[STYLE],
     )
+    return mounted

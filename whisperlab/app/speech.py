@@ -1,7 +1,7 @@
 """What the tabs ask of the server: sounds through the sandboxed door, transcripts through the pool.
 
 Owns the way from a tab's inputs to a Reply, with the same parameters, checks and models as the HTTP
-routes. It does not know Gradio's components; its errors are sentences for people.
+routes. Its errors are sentences for people.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+
+import gradio as gr
 
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import Task
@@ -70,7 +72,10 @@ class Speech:
         Raises:
             ApiError: naming the parameter that is wrong or not to be had.
         """
-        given = {"model": (name,), "response_format": ("verbose_json",)}
+        given: dict[str, Sequence[str]] = {
+            "model": (name,),
+            "response_format": ("verbose_json",),
+        }
         for key, value in fields.items():
             if value:
                 given[key] = (value,) if isinstance(value, str) else tuple(value)
@@ -124,3 +129,8 @@ class Speech:
         if not isinstance(last, Heard):
             raise ApiError("internal_error", "The transcription ended without a result.")
         return last
+
+
+def sentence(error: ApiError) -> gr.Error:
+    """Returns the error as the page shows it: its message, no traceback anywhere."""
+    return gr.Error(error.message, print_exception=False)

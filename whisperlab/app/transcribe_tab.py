@@ -1,33 +1,207 @@
-"""The tab Transcribe: a sound in, its text out while it is decoded."""
+"""The tab Transcribe: a sound in, its text out while it is decoded, to be corrected and kept.
+
+Owns the tab's layout and its endpoints ``/transcribe`` and ``/export``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
 
 import gradio as gr
 
+from whisperlab.app.player import EMPTY, SCRIPT, player
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech
+from whisperlab.app.speech import Heard, Speech, sentence
+from whisperlab.audio import Waveform
+from whisperlab.languages import ENGLISH_NAMES
 from whisperlab.serve.problems import ApiError
+from whisperlab.stopwatch import Stopwatch
+from whisperlab.subtitles import FORMATS
+from whisperlab.transcript import Segment, Transcript
+
+Row = list[float | str]
+"""Start and end in seconds, text."""
+
+COLUMNS: Final = ["start", "end", "text"]
+
+EXAMPLES: Final = Path(__file__).parents[1] / "dataset" / "demo"
+
+LANGUAGES: Final = [
+    ("detect", ""),
+    *((f"{name} ({code})", code) for code, name in ENGLISH_NAMES.items()),
+]
 
 
 def build(speech: Speech, settings: AppSettings) -> None:
-    """Lays the tab out and names its endpoint ``/transcribe``."""
+    """Lays the tab out."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=280):
+            sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound")
+            gr.Examples(
+                [[str(path)] for path in sorted(EXAMPLES.glob("digits-0[0-3].flac"))],
+                [sound],
+                label="Examples (spoken digits)",
+            )
+            configuration = gr.Dropdown(speech.names, value=speech.names[0], label="Configuration")
+            language = gr.Dropdown(LANGUAGES, value="", label="Language")
+            task = gr.Radio(["transcribe", "translate"], value="transcribe", label="Task")
+            words = gr.Checkbox(label="Times of words")
+            with gr.Row():
+                start = gr.Button("Transcribe", variant="primary")
+                stop = gr.Button("Stop", variant="stop")
+        with gr.Column(scale=2, min_width=320):
+            status = gr.HTML(status_line("Ready."), label="State")
+            view = gr.HTML(EMPTY, js_on_load=SCRIPT, label="Player")
+            text = gr.Textbox(label="Text", lines=3, max_lines=12, buttons=["copy"])
+            table = gr.Dataframe(
+                headers=COLUMNS,
+                datatype=["number", "number", "str"],
+                interactive=True,
+                wrap=True,
+                max_height=320,
+                label="Segments (correct the text here)",
+            )
+            with gr.Row():
+                kind = gr.Dropdown(list(FORMATS), value="txt", label="Format", min_width=120)
+                keep = gr.Button("Prepare download")
+                file = gr.File(label="Download", interactive=False)
+            with gr.Accordion("Details", open=False):
+                details = gr.JSON(label="What was heard, and what it took")
 
-    def transcribe(path: str | None, configuration: str, request: gr.Request) -> Iterator[str]:
+    def transcribe(
+        path: str | None,
+        name: str,
+        language: str,
+        task: str,
+        words: bool,
+        request: gr.Request,
+    ) -> Iterator[tuple[str, list[Row], dict[str, Any], str, str]]:
+        """Yields text, segments, details, player and state as the sound is decoded."""
         if path is None:
-            raise gr.Error("Record or upload a sound first.")
-        said = ""
+            raise sentence(ApiError("missing_file", "Record or upload a sound first."))
+        watch = Stopwatch()
+        segments: list[Segment] = []
+        yield "", [], {}, EMPTY, status_line("Reading the sound ...")
         try:
-            wanted = speech.wanted(configuration)
-            for one in speech.hear(speech.sound(path), wanted, request.session_hash or "page"):
-                said = one.transcript.text if isinstance(one, Heard) else said + one.text
-                yield said.strip()
+            waveform = speech.sound(path, watch)
+            wanted = speech.wanted(
+                name,
+                "translate" if task == "translate" else "transcribe",
+                language=language,
+                timestamp_granularities=("word", "segment") if words else ("segment",),
+            )
+            yield "", [], {}, player(waveform, (), path), status_line("Decoding ...")
+            for one in speech.hear(waveform, wanted, caller_of(request), watch):
+                if isinstance(one, Heard):
+                    yield _finished(speech, name, one, waveform, path)
+                    return
+                segments.append(one)
+                said = "".join(segment.text for segment in segments).strip()
+                heard_until = (
+                    f"Decoding ... {segments[-1].end:.0f} of {waveform.duration_seconds:.0f} s"
+                )
+                yield (
+                    said,
+                    _rows(segments),
+                    {},
+                    player(waveform, segments, path),
+                    status_line(heard_until),
+                )
         except ApiError as error:
-            raise gr.Error(error.message) from error
+            raise sentence(error) from error
 
-    sound = gr.Audio(type="filepath", sources=["microphone", "upload"], label="Sound")
-    configuration = gr.Dropdown(speech.names, value=speech.names[0], label="Configuration")
-    button = gr.Button("Transcribe", variant="primary")
-    text = gr.Textbox(label="Text", lines=3)
-    button.click(transcribe, [sound, configuration], [text], api_name="transcribe")
+    job = start.click(
+        transcribe,
+        [sound, configuration, language, task, words],
+        [text, table, details, view, status],
+        api_name="transcribe",
+        concurrency_limit=settings.concurrency,
+    )
+    stop.click(
+        lambda: status_line("Stopped."), None, [status], cancels=[job], api_visibility="private"
+    )
+    table.input(_joined, [table], [text], api_visibility="private")
+    keep.click(export, [table, details, kind], [file], api_name="export")
+
+
+def caller_of(request: gr.Request) -> str:
+    """Returns who is asking, for fairness: a browser's session, or a program's."""
+    return f"page {request.session_hash or 'api'}"
+
+
+def status_line(text: str) -> str:
+    """Returns a line that says how things stand, announced to screen readers."""
+    return f'<div class="wl-status" role="status">{text}</div>'
+
+
+def export(rows: Any, details: dict[str, Any] | None, kind: str) -> str:
+    """Returns the file with the corrected segments, in the format ``kind``."""
+    table = _table(rows)
+    if kind not in FORMATS:
+        raise sentence(ApiError("invalid_value", f"Expected one of {', '.join(FORMATS)}.", "kind"))
+    if not table:
+        raise sentence(ApiError("invalid_value", "There is nothing to keep yet."))
+    try:
+        segments = tuple(Segment(float(r[0]), float(r[1]), f" {str(r[2]).strip()}") for r in table)
+        language = (details or {}).get("language")
+        text = " ".join(str(row[2]).strip() for row in table)
+        content = FORMATS[kind](Transcript(text, language, segments))
+    except (ValueError, TypeError) as error:
+        raise sentence(
+            ApiError("invalid_value", "Expected times in seconds, 0 or later, in every row.")
+        ) from error
+    folder = Path(tempfile.mkdtemp(dir=gr.utils.get_upload_folder()))
+    target = folder / f"transcript.{kind}"
+    target.write_text(content, encoding="utf-8")
+    return str(target)
+
+
+def _finished(
+    speech: Speech, name: str, heard: Heard, waveform: Waveform, path: str
+) -> tuple[str, list[Row], dict[str, Any], str, str]:
+    transcript = heard.transcript
+    configuration = speech.service.offer.find(name)
+    details = {
+        "configuration": name,
+        "configuration_hash": None
+        if configuration is None
+        else speech.service.hash_of(configuration),
+        "language": transcript.language,
+        "finish": transcript.finish.value,
+        "audio_seconds": waveform.duration_seconds,
+        "seconds_by_stage": {stage: round(s, 4) for stage, s in heard.timings.items()},
+        "segments": [asdict(segment) for segment in transcript.segments],
+    }
+    spent = sum(s for stage, s in heard.timings.items() if stage != "total")
+    state = (
+        f"{len(transcript.segments)} segments, {waveform.duration_seconds:.1f} s of sound in "
+        f"{spent:.1f} s."
+        if transcript.text
+        else "No speech was heard."
+    )
+    return (
+        transcript.text,
+        _rows(transcript.segments),
+        details,
+        player(waveform, transcript.segments, path),
+        status_line(state),
+    )
+
+
+def _rows(segments: Sequence[Segment]) -> list[Row]:
+    return [[round(s.start, 3), round(s.end, 3), s.text.strip()] for s in segments]
+
+
+def _table(rows: Any) -> list[list[Any]]:
+    """Returns the rows of a table as Gradio hands it over: a pandas frame, or lists."""
+    values = rows.values.tolist() if hasattr(rows, "values") else (rows or {}).get("data", rows)
+    return [list(row) for row in values if len(row) == len(COLUMNS) and str(row[2]).strip()]
+
+
+def _joined(rows: Any) -> str:
+    """Returns the corrected segments' text."""
+    return " ".join(str(row[2]).strip() for row in _table(rows))

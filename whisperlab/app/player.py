@@ -1,0 +1,87 @@
+"""A sound to look at and listen to: its waveform, its segments over it, click one to hear it.
+
+Owns the markup and the script of the player; it knows no tab. The sound itself is the uploaded file
+under its address on this server.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+import numpy as np
+
+from whisperlab.audio import Samples, Waveform
+from whisperlab.transcript import Segment
+
+BARS: Final = 600
+"""Bars of the drawn waveform: about one a pixel on a narrow page."""
+
+SHOWN_SEGMENTS: Final = 400
+"""Segments drawn over the waveform: an hour has more, its table has them all."""
+
+HEIGHT: Final = 100
+"""Units of the drawing's height; it is stretched to its box."""
+
+EMPTY: Final = '<p class="wl-empty">No sound yet: record or upload one, or take an example.</p>'
+
+SCRIPT: Final = """
+element.addEventListener('click', event => {
+  const place = event.target.closest('[data-start]');
+  const audio = element.querySelector('audio');
+  if (!place || !audio) return;
+  audio.currentTime = Number(place.dataset.start);
+  audio.play();
+});
+element.addEventListener('timeupdate', () => {
+  const audio = element.querySelector('audio');
+  const now = audio.currentTime;
+  element.querySelectorAll('[data-start]').forEach(place => place.classList.toggle(
+    'wl-now', Number(place.dataset.start) <= now && now < Number(place.dataset.end)));
+}, true);
+"""
+"""Seeks to a segment that is clicked, and marks the one that is heard."""
+
+
+def player(waveform: Waveform, segments: Sequence[Segment], path: str) -> str:
+    """Returns the player's markup for the uploaded file at ``path``."""
+    duration = max(waveform.duration_seconds, 1e-9)
+    address = f"/gradio_api/file={quote(str(Path(path)))}"
+    places = "".join(_place(segment, duration) for segment in segments[:SHOWN_SEGMENTS])
+    return (
+        f'<div class="wl-player"><div class="wl-wave">{waveform_drawing(waveform.samples)}{places}'
+        f'</div><audio controls preload="metadata" src="{escape(address)}">'
+        "</audio></div>"
+    )
+
+
+def waveform_drawing(samples: Samples) -> str:
+    """Returns the waveform as SVG: for each stretch of time the range of its samples."""
+    bars = min(BARS, max(1, len(samples)))
+    edges = np.linspace(0, len(samples), bars + 1).astype(int)[:-1]
+    high = np.maximum.reduceat(samples, edges) if len(samples) else np.zeros(1)
+    low = np.minimum.reduceat(samples, edges) if len(samples) else np.zeros(1)
+    loudest = max(float(np.abs(samples).max(initial=0.0)), 1e-9)
+    middle, scale = HEIGHT / 2, HEIGHT / 2 / loudest
+    lines = "".join(
+        f"M{n} {middle - top * scale:.1f}V{middle - bottom * scale + 0.5:.1f}"
+        for n, (top, bottom) in enumerate(zip(high, low, strict=True))
+    )
+    return (
+        f'<svg viewBox="0 0 {bars} {HEIGHT}" preserveAspectRatio="none" role="img" '
+        f'aria-label="Waveform"><path d="{lines}"/></svg>'
+    )
+
+
+def _place(segment: Segment, duration: float) -> str:
+    left = 100 * segment.start / duration
+    width = max(0.2, 100 * (segment.end - segment.start) / duration)
+    text = escape(segment.text.strip())
+    return (
+        f'<button type="button" class="wl-place" data-start="{segment.start:.3f}" '
+        f'data-end="{segment.end:.3f}" style="left:{left:.2f}%;width:{width:.2f}%" '
+        f'title="{text}" aria-label="Play from {segment.start:.1f} s: {text}"></button>'
+    )
