@@ -111,6 +111,12 @@ async def large(request: Request) -> Response:
     return Response(b"x" * (8 << 20), media_type="text/plain")
 
 
+async def slow(request: Request) -> Response:
+    """Takes the seconds that its query names."""
+    await asyncio.sleep(float(request.query_params["seconds"]))
+    return JSONResponse({"slept": True})
+
+
 async def who(request: Request) -> Response:
     return JSONResponse({"id": request.state.request_id, "address": request.state.client_address})
 
@@ -124,6 +130,7 @@ def application(chosen: ServeSettings, front: Front) -> Starlette:
             Route("/v1/half", half),
             Route("/v1/stream", stream),
             Route("/v1/large", large),
+            Route("/v1/slow", slow),
             Route("/v1/models/{model:path}", who),
             Route("/health", who),
         ]

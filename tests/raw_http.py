@@ -46,7 +46,11 @@ class RawClient:
         if receive_buffer_bytes is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
         self.socket.settimeout(PATIENCE_SECONDS)
-        self.socket.connect(address[:2])
+        try:
+            self.socket.connect(address[:2])
+        except OSError:
+            self.socket.close()
+            raise
         self._received = bytearray()
 
     def __enter__(self) -> RawClient:

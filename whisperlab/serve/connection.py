@@ -109,6 +109,15 @@ class Connection(H11Protocol):
         """Whether a request's body is not there yet."""
         return self.conn.their_state is h11.SEND_BODY
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is owed to the client: no request has begun, no answer is under way."""
+        return (
+            self.conn.their_state is h11.IDLE
+            and not self.conn.trailing_data[0]
+            and not self._closing.get_write_buffer_size()
+        )
+
     def give_up(self, error: ApiError) -> None:
         """Ends an exchange that shall not be waited for, with an answer if none has begun."""
         self._refuse(error)

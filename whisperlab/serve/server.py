@@ -20,6 +20,7 @@ from typing import Any, Final, cast
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
 from whisperlab.errors import ConfigError
 from whisperlab.serve.connection import KEEP_ALIVE_SECONDS, Connection
@@ -31,6 +32,10 @@ BACKLOG: Final = 512
 
 SEND_BUFFER_BYTES: Final = 1 << 17
 """The kernel's share of an answer: small, so that a client that does not read is noticed."""
+
+IDLE_SECONDS: Final = 0.5
+"""While draining, how long a connection between two requests may still send one: the client may not
+have seen yet that it should not."""
 
 STALL_SECONDS: Final = 2.0
 """While draining, an upload that pauses for so long is given up."""
@@ -165,37 +170,59 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.drain_seconds
-        for server in self.servers:
-            server.close()
-        for connection in self._connections():
-            connection.shutdown()
-        while (self._connections() or self.server_state.tasks) and loop.time() < deadline:
-            self._give_up_stalled(loop.time())
+        began = loop.time()
+        await self._stop_accepting(sockets or [])
+        self.server_state.default_headers.append(CLOSE_HEADER)
+        while self._connections() or self.server_state.tasks:
+            now = loop.time()
+            if now > began + self._limits.drain_seconds:
+                await self._give_up_rest()
+                break
+            for connection in self._connections():
+                if connection.is_idle and now > began + IDLE_SECONDS:
+                    connection.shutdown()
+                elif connection.is_uploading and now > connection.last_byte + STALL_SECONDS:
+                    connection.give_up(_draining())
             await asyncio.sleep(POLL_SECONDS)
-        await self._give_up_rest()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEAN_UP_SECONDS):
                 await self.lifespan.shutdown()
 
+    async def _stop_accepting(self, sockets: list[socket.socket]) -> None:
+        """Closes the listeners, but takes in who has already connected."""
+        loop = asyncio.get_running_loop()
+        for listener in sockets:
+            loop.remove_reader(listener)
+        # What asyncio has just accepted must have its transport: Server.close() would drop it.
+        for _ in range(2):
+            await asyncio.sleep(0)
+        waiting: list[socket.socket] = []
+        for server, listener in zip(self.servers, sockets, strict=True):
+            with contextlib.suppress(OSError):  # nobody waits any longer, or no file is left
+                while True:
+                    waiting.append(listener.accept()[0])
+            server.close()
+        for client in waiting:
+            client.setblocking(False)
+            await loop.connect_accepted_socket(self._connection, client)
+
+    def _connection(self) -> Connection:
+        return Connection(self.config, self.server_state, self.lifespan.state, limits=self._limits)
+
     def _connections(self) -> list[Connection]:
         return [c for c in self.server_state.connections if isinstance(c, Connection)]
 
-    def _give_up_stalled(self, now: float) -> None:
-        for connection in self._connections():
-            if connection.is_uploading and now - connection.last_byte > STALL_SECONDS:
-                connection.give_up(_draining())
-
     async def _give_up_rest(self) -> None:
         tasks = set(self.server_state.tasks)
-        if not tasks:
-            return
-        self.exit_code = 128 + (self._stopped_by or signal.SIGTERM)
-        for connection in self._connections():
+        unanswered = [connection for connection in self._connections() if not connection.is_idle]
+        if tasks or unanswered:
+            self.exit_code = 128 + (self._stopped_by or signal.SIGTERM)
+        for connection in unanswered:
             connection.give_up(_draining())
         for task in tasks:
             task.cancel("the drain time is over")
-        await asyncio.wait(tasks, timeout=CLEAN_UP_SECONDS)
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLEAN_UP_SECONDS)
 
 
 def _draining() -> ApiError:
