@@ -51,7 +51,7 @@ def log_all() -> None:
         try:
             fail()
         except ValueError as error:
-            raise InferenceError("the engine failed on one sound") from error
+            raise InferenceError(f"the engine failed: {error}") from error
     except InferenceError:
         LOGGER.exception("failed")
     try:

@@ -3,13 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client.openmetrics import parser as openmetrics_parser
 from prometheus_client.parser import text_string_to_metric_families
 
+from whisperlab.audio.sandbox import SandboxCounts
 from whisperlab.serve import metrics as names
-from whisperlab.serve.metrics import DecoderLoad, Load, Metrics
+from whisperlab.serve.metrics import Load, Metrics
 
 ROUTES = ("/v1/audio/transcriptions", "/v1/models/{model}")
 
@@ -94,7 +95,7 @@ def test_the_state_is_the_one_at_the_moment_of_asking() -> None:
         queue_depth={"default": 3},
         in_engine={"default": 2},
         loaded=["default"],
-        decoders=DecoderLoad(alive=2, busy=1, waiting=4, started=5, killed=1, died=1, recycled=1),
+        decoders=SandboxCounts(alive=2, busy=1, waiting=4, started=5, killed=1, died=1, recycled=1),
     )
     assert value(metrics, "requests_in_flight") == 7
     assert value(metrics, "queue_depth", configuration="default") == 3
@@ -107,6 +108,7 @@ def test_the_state_is_the_one_at_the_moment_of_asking() -> None:
     assert value(metrics, "build_info", version="1.2.3") == 1
 
 
+@settings(max_examples=25)
 @given(
     st.lists(
         st.tuples(

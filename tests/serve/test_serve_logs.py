@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from whisperlab.errors import ConfigError
+from whisperlab.errors import AudioError
 from whisperlab.serve.logs import FIELDS, MAX_CHARACTERS, REQUEST_ID, JsonFormatter
 
 CANARY = "sesquipedalian-canary"
@@ -128,16 +128,18 @@ def test_an_exception_is_its_type_and_place_without_its_words(log: Log) -> None:
     )
 
 
-def test_our_own_error_says_what_it_has_to_say_and_where_it_came_from(log: Log) -> None:
+def test_our_own_error_has_its_code_and_where_it_came_from(log: Log) -> None:
     try:
         try:
             float(CANARY)
         except ValueError as error:
-            raise ConfigError("keys.json: restore the file") from error
-    except ConfigError:
+            raise AudioError(f"a step failed: {error}", code="preprocess_failed") from error
+    except AudioError:
         log.logger.exception("failed")
-    first, second = log.line()["exceptions"]
-    assert (first["code"], first["message"]) == ("invalid_config", "keys.json: restore the file")
+    line = log.line()
+    assert CANARY not in json.dumps(line)
+    first, second = line["exceptions"]
+    assert first["code"] == "preprocess_failed"
     assert set(second) == {"type", "frames"}
 
 

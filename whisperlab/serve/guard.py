@@ -54,7 +54,9 @@ _SINGLE: Final = (
 
 _EXPOSED: Final = (
     b"x-request-id, x-whisperlab-config, server-timing, retry-after, x-should-retry, "
-    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests"
+    b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
+    b"x-ratelimit-limit-audio-seconds, x-ratelimit-remaining-audio-seconds, "
+    b"x-ratelimit-reset-audio-seconds"
 )
 """Headers of an answer that a page of an allowed origin may read."""
 

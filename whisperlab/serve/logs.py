@@ -7,10 +7,10 @@ r"""The server's log: one JSON object a line on standard error, and nothing in i
      "status": 200, "seconds": 0.412, "configuration": "default", "audio_seconds": 9.1}
 
 Owns the format and what may stand in a line: the fields of :data:`FIELDS`, numbers and short words.
-Transcripts, prompts, keys, bodies and file names have no field. An exception is its type and where
-it was raised; its message only if it is whisperlab's own error, because other messages may quote what
-they failed on. Other libraries' messages are shown as the template before their values are filled
-in. It does not know what is logged.
+Transcripts, prompts, keys, bodies and file names have no field. An exception is its type, its code if
+it is one of ours, and where it was raised, never its message: that may quote what it failed on. Other
+libraries' messages are shown as the template before their values are filled in. It does not know
+what is logged.
 
 A line is pure ASCII without control characters, so that nothing a client sends can start a new one.
 """
@@ -31,6 +31,7 @@ from types import FrameType
 from typing import Any, Final
 
 from whisperlab.errors import WhisperlabError
+from whisperlab.serve.problems import ApiError
 from whisperlab.serve.settings import LogLevel
 
 REQUEST_ID: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -190,8 +191,8 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _described(error: BaseException) -> dict[str, Any]:
     described: dict[str, Any] = {"type": f"{type(error).__module__}.{type(error).__qualname__}"}
-    if isinstance(error, WhisperlabError):
-        described |= {"code": error.code, "message": _cut(str(error))}
+    if isinstance(error, (WhisperlabError, ApiError)):
+        described["code"] = error.code
     frames = [_place(frame, line) for frame, line in walk_tb(error.__traceback__)]
     described["frames"] = frames[-MAX_FRAMES:]
     return described

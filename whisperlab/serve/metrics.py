@@ -39,6 +39,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from whisperlab.audio.sandbox import SandboxCounts
 from whisperlab.serve.problems import STATUS_OF_CODE
 
 NONE: Final = "none"
@@ -71,19 +72,6 @@ PoolEvent = Literal["hit", "load", "evict", "restart"]
 
 
 @dataclass(frozen=True, slots=True)
-class DecoderLoad:
-    """The decoders at one moment, and what became of them since the start."""
-
-    alive: int = 0
-    busy: int = 0
-    waiting: int = 0
-    started: int = 0
-    killed: int = 0
-    died: int = 0
-    recycled: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Load:
     """The server at one moment; the mappings are by configuration."""
 
@@ -91,7 +79,7 @@ class Load:
     queue_depth: Mapping[str, int] = field(default_factory=dict)
     in_engine: Mapping[str, int] = field(default_factory=dict)
     loaded: Collection[str] = ()
-    decoders: DecoderLoad = DecoderLoad()
+    decoders: SandboxCounts | None = None
 
 
 class Metrics:
@@ -157,9 +145,8 @@ class Metrics:
     ) -> None:
         """Counts an answer; ``route`` is the template, never the path that was asked for."""
         shown_route = route if route in self._routes else NONE
-        shown_method = method if method in METHODS else OTHER
         shown = self._shown(configuration)
-        self._requests.labels(shown_route, shown_method, str(status), shown).inc()
+        self._requests.labels(shown_route, known_method(method), str(status), shown).inc()
         self._request_seconds.labels(shown_route, shown).observe(seconds)
 
     def rejected(self, code: str) -> None:
@@ -245,17 +232,26 @@ class _StateCollector(Collector):
             for configuration in self._configurations:
                 gauge.add_metric([configuration], values.get(configuration, 0))
             yield gauge
-        decoders = load.decoders
-        states = GaugeMetricFamily("whisperlab_decoders", "Decoder processes", labels=["state"])
-        for state in ("alive", "busy", "waiting"):
-            states.add_metric([state], getattr(decoders, state))
-        yield states
-        events = CounterMetricFamily(
-            "whisperlab_decoder_events", "What became of decoder processes", labels=["event"]
-        )
-        for event in ("started", "killed", "died", "recycled"):
-            events.add_metric([event], getattr(decoders, event))
-        yield events
+        if load.decoders is not None:
+            yield from _of_decoders(load.decoders)
+
+
+def _of_decoders(counts: SandboxCounts) -> Iterator[Metric]:
+    states = GaugeMetricFamily("whisperlab_decoders", "Decoder processes", labels=["state"])
+    for state in ("alive", "busy", "waiting"):
+        states.add_metric([state], getattr(counts, state))
+    yield states
+    events = CounterMetricFamily(
+        "whisperlab_decoder_events", "What became of decoder processes", labels=["event"]
+    )
+    for event in ("started", "killed", "died", "recycled"):
+        events.add_metric([event], getattr(counts, event))
+    yield events
+
+
+def known_method(method: str) -> str:
+    """Returns an HTTP method; ``other`` for one that a client made up."""
+    return method if method in METHODS else OTHER
 
 
 def _known_code(code: str) -> str:

@@ -11,7 +11,7 @@ import signal
 from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Final, Self
@@ -24,7 +24,7 @@ from whisperlab.serve.body import ByteBudget
 from whisperlab.serve.configurations import Configuration, Offer
 from whisperlab.serve.guard import Answered
 from whisperlab.serve.keys import KeyRing
-from whisperlab.serve.metrics import DecoderLoad, Load, Metrics
+from whisperlab.serve.metrics import Load, Metrics, known_method
 from whisperlab.serve.pool import Pool, PoolObserver
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import Ticket
@@ -127,7 +127,7 @@ class Service:
             queue_depth={name: lane.depth for name, lane in lanes.items()},
             in_engine={name: lane.in_engine for name, lane in lanes.items()},
             loaded=[name for name, lane in lanes.items() if lane.loaded.done() and not lane.closed],
-            decoders=DecoderLoad(**asdict(self.sandbox.counts)),
+            decoders=self.sandbox.counts,
         )
 
     def drain(self) -> None:
@@ -146,7 +146,7 @@ class Service:
         _logger.info(
             "answered",
             extra={
-                "method": answered.method,
+                "method": known_method(answered.method),
                 "route": answered.route,
                 "status": answered.status,
                 "code": answered.code,

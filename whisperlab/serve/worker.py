@@ -8,7 +8,9 @@ really free, and Python in the decode loop does not hold up the server's answers
 
 from __future__ import annotations
 
+import logging
 import signal
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -22,8 +24,11 @@ from whisperlab.device import ResolvedKind, resolve
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.errors import ConfigError, ModelError, UnsupportedOptionError, WhisperlabError
 from whisperlab.segmentation.protocol import Segmentation
+from whisperlab.serve import logs
 from whisperlab.transcriber import Recognition, Transcriber
 from whisperlab.transcript import Segment, Transcript
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,18 @@ def work(config: Mapping[str, Any], connection: Connection, flags: Sequence[int]
     # The parent decides when to stop: a stop signal to the whole group must not cut the drain.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    logs.configure("warning")
+    try:
+        _load_and_answer(config, connection, flags)
+    except Exception as error:
+        # Everything: multiprocessing would print its message, which may quote what was said.
+        _logger.critical("worker ended by an unforeseen failure", exc_info=error)
+        sys.exit(1)
+
+
+def _load_and_answer(
+    config: Mapping[str, Any], connection: Connection, flags: Sequence[int]
+) -> None:
     try:
         transcriber = build_transcriber(config)
         kind = resolve(transcriber_device(config))

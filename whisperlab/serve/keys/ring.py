@@ -101,8 +101,8 @@ class KeyRing:
             return
         try:
             self._keys = read_keys(self._path)
-        except ConfigError:
-            _logger.exception("keys not read again; the old ones stay")
+        except ConfigError as error:  # its message names the file and the fault, no content
+            _logger.error("keys not read again, the old ones stay: %s", error)  # noqa: TRY400
         else:
             _logger.info("keys read again", extra={"count": len(self)})
 
