@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from whisperlab.audio.sandbox import SandboxCounts
 from whisperlab.serve import metrics as names
 from whisperlab.serve.metrics import Load, Metrics
+from whisperlab.serve.problems import STATUS_OF_CODE
 
 ROUTES = ("/v1/audio/transcriptions", "/v1/models/{model}")
 
@@ -137,8 +138,8 @@ def test_no_client_can_make_series_without_end(
     assert shown.get("route", set()) <= {*ROUTES, "none"}
     assert shown.get("method", set()) <= names.METHODS | {"other"}
     assert shown["configuration"] <= {"default", "turbo", "none"}
-    assert shown.get("code", set()) <= {"other"}
-    assert shown.get("outcome", set()) <= {"other", "ok"}
+    assert shown.get("code", set()) <= {*STATUS_OF_CODE, "other"}
+    assert shown.get("outcome", set()) <= {*STATUS_OF_CODE, "other", "ok"}
 
 
 def test_two_servers_in_one_process_count_apart() -> None:
