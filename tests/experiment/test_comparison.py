@@ -11,8 +11,9 @@ import pytest
 from compared_runs import DATASET, SAID, outcome, run, wrong
 
 from whisperlab.errors import ConfigError
-from whisperlab.experiment.comparison import Change, Choices, Comparison, compare
+from whisperlab.experiment.comparison import Change, Comparison, compare
 from whisperlab.experiment.comparison_json import comparison_to_json
+from whisperlab.experiment.pairing import Choices
 from whisperlab.experiment.result import RunResult
 from whisperlab.metric.cer import CharacterErrorRate
 from whisperlab.metric.wer import WordErrorRate

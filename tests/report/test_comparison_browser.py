@@ -13,7 +13,8 @@ from compared_runs import SAID, outcome, run, wrong
 from html_page import HOSTILE
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from whisperlab.experiment.comparison import Choices, compare
+from whisperlab.experiment.comparison import compare
+from whisperlab.experiment.pairing import Choices
 from whisperlab.metric.wer import WordErrorRate
 from whisperlab.normalize.profile import Profile
 from whisperlab.normalize.whisper_basic import WhisperBasic

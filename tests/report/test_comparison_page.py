@@ -13,7 +13,8 @@ from html_page import HOSTILE, Page
 from rich.console import Console
 
 import whisperlab.report.comparison_rows
-from whisperlab.experiment.comparison import Choices, Comparison, compare
+from whisperlab.experiment.comparison import Comparison, compare
+from whisperlab.experiment.pairing import Choices
 from whisperlab.metric.wer import WordErrorRate
 from whisperlab.normalize.profile import Profile
 from whisperlab.normalize.whisper_basic import WhisperBasic

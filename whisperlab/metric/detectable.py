@@ -60,6 +60,17 @@ class Spread:
         """
         return math.ceil((_quantiles(power, alpha) * self.deviation / difference) ** 2)
 
+    def units_to_exclude(self, margin: float, *, power: float = POWER, alpha: float = ALPHA) -> int:
+        """Returns how many units show, of equal systems, that one is not worse by ``margin``.
+
+        The one-sided bound of level 1 - ``alpha`` then lies below the margin with ``power``.
+
+        >>> Spread(0.1, 100, 0.0).units_to_exclude(0.02)
+        155
+        """
+        # a one-sided test at alpha is a two-sided one at 2 alpha
+        return self.units_needed(margin, power=power, alpha=2 * alpha)
+
 
 def paired_spread(
     first: Sequence[ErrorCounts],

@@ -10,12 +10,17 @@ from pathlib import Path
 from whisperlab.config.build import build_dataset, build_metrics, build_profile
 from whisperlab.config.compose import compose
 from whisperlab.errors import ConfigError, WhisperlabError
-from whisperlab.experiment.comparison import Choices, Comparison, compare
+from whisperlab.experiment.comparison import Comparison, compare
 from whisperlab.experiment.folder import read_run
+from whisperlab.experiment.gate import GateResult, gate
+from whisperlab.experiment.pairing import Choices
 from whisperlab.experiment.result import RunResult
 from whisperlab.normalize.profile import Profile
 from whisperlab.report.clips import Clips, Placement, clips
 from whisperlab.report.comparison_rows import chosen
+
+PERCENT = 100
+"""Percentage points of a whole: arguments are in points, everything else in fractions."""
 
 
 def compare_folders(folders: Sequence[Path], given: Namespace) -> Comparison:
@@ -24,19 +29,40 @@ def compare_folders(folders: Sequence[Path], given: Namespace) -> Comparison:
     Raises:
         ConfigError: a folder holds no finished run, or the runs cannot be compared.
     """
+    choices = replace(_choices(given), worst=given.worst)
+    runs = [read_run(folder) for folder in folders]
+    return compare(runs, _profile(runs, given.profile), build_metrics(runs[0].card.config), choices)
+
+
+def gate_folders(folder: Path, baseline: Path, given: Namespace) -> GateResult:
+    """Returns the gate's result for the run in ``folder``, as the arguments ask.
+
+    Raises:
+        ConfigError: a folder holds no finished run, or the runs cannot be compared.
+    """
+    choices = _choices(given)
+    old, new = read_run(baseline), read_run(folder)
+    return gate(
+        new,
+        old,
+        _profile([old, new], given.profile),
+        build_metrics(old.card.config),
+        choices,
+        max_delta=given.max_delta / PERCENT,
+        alpha=given.alpha,
+    )
+
+
+def _choices(given: Namespace) -> Choices:
     if given.resamples < 1:
         raise ConfigError(f"--resamples: expected at least 1, got {given.resamples}")
-    runs = [read_run(folder) for folder in folders]
-    choices = Choices(
+    return Choices(
         metric=given.metric,
         clusters=given.clusters,
         shared_only=given.shared,
         resamples=given.resamples,
         seed=given.seed,
     )
-    if "worst" in given:
-        choices = replace(choices, worst=given.worst)
-    return compare(runs, _profile(runs, given.profile), build_metrics(runs[0].card.config), choices)
 
 
 def _profile(runs: Sequence[RunResult], name: str | None) -> Profile:
