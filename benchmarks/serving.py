@@ -136,6 +136,9 @@ def texts(data: Path) -> None:
                 for n, (status, text, _) in zip(order, answers, strict=True)
             )
             print(f"| {turn + 1} | {len(order)} | 32 | {equal} |", flush=True)
+            for n, (status, text, _) in zip(order, answers, strict=True):
+                if status != 200 or text != offline[n]:
+                    print(f"recording {n}: {status} {text!r} instead of {offline[n]!r}", file=sys.stderr)  # fmt: skip
 
 
 def throughput(data: Path) -> None:

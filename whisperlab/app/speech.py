@@ -134,3 +134,13 @@ class Speech:
 def sentence(error: ApiError) -> gr.Error:
     """Returns the error as the page shows it: its message, no traceback anywhere."""
     return gr.Error(error.message, print_exception=False)
+
+
+def caller_of(request: gr.Request) -> str:
+    """Returns who is asking, for fairness: a browser's session, or a program's."""
+    return f"page {request.session_hash or 'api'}"
+
+
+def status_line(text: str) -> str:
+    """Returns a line that says how things stand, announced to screen readers."""
+    return f'<div class="wl-status" role="status">{text}</div>'

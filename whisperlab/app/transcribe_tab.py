@@ -15,7 +15,7 @@ import gradio as gr
 
 from whisperlab.app.player import EMPTY, SCRIPT, player
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, sentence
+from whisperlab.app.speech import Heard, Speech, caller_of, sentence, status_line
 from whisperlab.audio import Waveform
 from whisperlab.languages import ENGLISH_NAMES
 from whisperlab.serve.problems import ApiError
@@ -126,16 +126,6 @@ def build(speech: Speech, settings: AppSettings) -> None:
     )
     table.input(_joined, [table], [text], api_visibility="private")
     keep.click(export, [table, details, kind], [file], api_name="export")
-
-
-def caller_of(request: gr.Request) -> str:
-    """Returns who is asking, for fairness: a browser's session, or a program's."""
-    return f"page {request.session_hash or 'api'}"
-
-
-def status_line(text: str) -> str:
-    """Returns a line that says how things stand, announced to screen readers."""
-    return f'<div class="wl-status" role="status">{text}</div>'
 
 
 def export(rows: Any, details: dict[str, Any] | None, kind: str) -> str:

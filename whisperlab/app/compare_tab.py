@@ -1,0 +1,229 @@
+"""The tab Compare: one sound, several configurations, what each heard and how they differ.
+
+Owns the tab's layout and its endpoint ``/compare``. Words are aligned and counted by the same code as
+in an evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gradio as gr
+
+from whisperlab.app.settings import AppSettings
+from whisperlab.app.speech import Heard, Speech, caller_of, sentence, status_line
+from whisperlab.config.build import build_profile
+from whisperlab.config.compose import CONF_DIR, compose
+from whisperlab.errors import WhisperlabError
+from whisperlab.metric.alignment import Edit
+from whisperlab.metric.counts import ErrorCounts
+from whisperlab.metric.score import score_pair
+from whisperlab.metric.wer import WordErrorRate
+from whisperlab.normalize.profile import Profile
+from whisperlab.report.markup import Markup, element, joined
+from whisperlab.serve.problems import ApiError, from_error
+
+EMPTY: Final = '<p class="wl-empty">Choose two configurations or more, and a sound.</p>'
+
+STAGES: Final = ("decode", "preprocess", "queue", "features", "encode", "decode_tokens")
+"""Stages shown as bars, in the order in which they happen."""
+
+PROFILES_WITHOUT_FILES: Final = ("basic", "basic-marks", "whisper-english", "hf-english", "raw")
+"""Profiles that need no lexicon of the user's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What one configuration heard; ``counts`` and ``edits`` are against what it is compared with."""
+
+    name: str
+    heard: Heard
+    counts: ErrorCounts | None
+    edits: tuple[Edit, ...]
+
+
+def build(speech: Speech, settings: AppSettings) -> None:
+    """Lays the tab out."""
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=1, min_width=280):
+            sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound")
+            names = gr.Dropdown(
+                speech.names,
+                value=speech.names[:2],
+                multiselect=True,
+                label="Configurations",
+                info="More of them: start with 'serve.presets=[...]'",
+            )
+            reference = gr.Textbox(label="What was said (optional)", lines=2)
+            known = [one for one in PROFILES_WITHOUT_FILES if (CONF_DIR / "profile" / f"{one}.yaml").exists()]  # fmt: skip
+            profile = gr.Dropdown(known, value=known[0], label="Words are compared under")
+            with gr.Row():
+                start = gr.Button("Compare", variant="primary")
+                stop = gr.Button("Stop", variant="stop")
+        with gr.Column(scale=2, min_width=320):
+            status = gr.HTML(status_line("Ready."), label="State")
+            view = gr.HTML(EMPTY, label="Comparison")
+            with gr.Accordion("Details", open=False):
+                details = gr.JSON(label="Texts, counts and seconds by configuration")
+
+    def compare(
+        path: str | None,
+        names: list[str],
+        reference: str,
+        profile: str,
+        request: gr.Request,
+    ) -> Iterator[tuple[str, dict[str, Any], str]]:
+        """Yields the comparison, its details and the state, one configuration after the other."""
+        if path is None:
+            raise sentence(ApiError("missing_file", "Record or upload a sound first."))
+        if not names:
+            raise sentence(ApiError("invalid_value", "Choose at least one configuration."))
+        try:
+            scoring = _profile(profile)
+            waveform = speech.sound(path)
+            heard: dict[str, Heard] = {}
+            for name in dict.fromkeys(names):
+                yield (
+                    _view(_columns(heard, reference, scoring), reference),
+                    {},
+                    status_line(f"{name} is listening ..."),
+                )
+                for one in speech.hear(waveform, speech.wanted(name), caller_of(request)):
+                    if isinstance(one, Heard):
+                        heard[name] = one
+            columns = _columns(heard, reference, scoring)
+        except ApiError as error:
+            raise sentence(error) from error
+        except WhisperlabError as error:
+            raise sentence(from_error(error)) from error
+        yield _view(columns, reference), _details(columns, profile), status_line("Done.")
+
+    job = start.click(
+        compare,
+        [sound, names, reference, profile],
+        [view, details, status],
+        api_name="compare",
+        concurrency_limit=settings.concurrency,
+    )
+    stop.click(
+        lambda: status_line("Stopped."), None, [status], cancels=[job], api_visibility="private"
+    )
+
+
+def _profile(name: str) -> Profile:
+    if name not in PROFILES_WITHOUT_FILES:
+        raise ApiError(
+            "invalid_value", f"Expected one of {', '.join(PROFILES_WITHOUT_FILES)}.", "profile"
+        )
+    return build_profile(compose("eval", [f"profile={name}"]))
+
+
+def _columns(heard: Mapping[str, Heard], reference: str, profile: Profile) -> list[Column]:
+    """Returns each configuration against the reference, or against the first configuration."""
+    if not heard:
+        return []
+    first = next(iter(heard.values())).transcript.text
+    against = reference.strip() or first
+    columns = []
+    for name, one in heard.items():
+        score = score_pair(profile, [WordErrorRate()], against, one.transcript.text)
+        counts = score.counts["wer"] if reference.strip() else None
+        columns.append(Column(name, one, counts, score.edits))
+    return columns
+
+
+def _details(columns: Sequence[Column], profile: str) -> dict[str, Any]:
+    return {
+        "profile": profile,
+        "configurations": {
+            column.name: {
+                "text": column.heard.transcript.text,
+                "language": column.heard.transcript.language,
+                "wer": None if column.counts is None else column.counts.rate,
+                "substitutions": None if column.counts is None else column.counts.substitutions,
+                "insertions": None if column.counts is None else column.counts.insertions,
+                "deletions": None if column.counts is None else column.counts.deletions,
+                "seconds_by_stage": {k: round(v, 4) for k, v in column.heard.timings.items()},
+            }
+            for column in columns
+        },
+    }
+
+
+def _view(columns: Sequence[Column], reference: str) -> str:
+    if not columns:
+        return EMPTY
+    longest = max(sum(_stages(column).values()) for column in columns) or 1.0
+    against = "what was said" if reference.strip() else columns[0].name
+    cards = [_card(column, longest) for column in columns]
+    legend = element(
+        "p",
+        f"Against {against}: ",
+        element("del", "missing"),
+        " ",
+        element("ins", "added"),
+        " ",
+        element("span", element("del", "was"), element("ins", "became"), class_="wl-pair"),
+        class_="wl-status",
+    )
+    return joined(legend, *cards)
+
+
+def _card(column: Column, longest: float) -> Markup:
+    rate = Markup("")
+    if column.counts is not None:
+        value = column.counts.rate
+        shown = "no words were said" if value is None else f"WER {100 * value:.1f} %"
+        errors = (
+            f" ({column.counts.substitutions} substituted, {column.counts.insertions} inserted, "
+            f"{column.counts.deletions} deleted of {column.counts.reference_length})"
+        )
+        rate = element("p", element("b", shown), errors)
+    words = joined(*(_word(edit) for edit in column.edits)) or element("i", "No speech was heard.")
+    return element(
+        "section",
+        element("h3", column.name),
+        rate,
+        element("p", words, class_="wl-words"),
+        _bars(column, longest),
+        class_="wl-card",
+    )
+
+
+def _word(edit: Edit) -> Markup:
+    match edit.kind:
+        case "equal":
+            return joined(edit.hypothesis or edit.reference, " ")
+        case "deletion":
+            return joined(element("del", edit.reference), " ")
+        case "insertion":
+            return joined(element("ins", edit.hypothesis), " ")
+        case _:
+            pair = joined(element("del", edit.reference), element("ins", edit.hypothesis))
+            return joined(element("span", pair, class_="wl-pair"), " ")
+
+
+def _stages(column: Column) -> dict[str, float]:
+    return {stage: column.heard.timings.get(stage, 0.0) for stage in STAGES}
+
+
+def _bars(column: Column, longest: float) -> Markup:
+    """Returns the stages' seconds as one bar, to the scale of the slowest configuration."""
+    stages = _stages(column)
+    parts = [
+        element(
+            "span",
+            title=f"{stage}: {seconds:.3f} s",
+            class_=f"wl-stage wl-stage-{number}",
+            style=f"width:{100 * seconds / longest:.2f}%",
+        )
+        for number, (stage, seconds) in enumerate(stages.items())
+    ]
+    said = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in stages.items() if seconds >= 0.005)  # fmt: skip  # noqa: PLR2004 - half of what is shown
+    return element(
+        "figure",
+        element("div", *parts, class_="wl-bar", role="img", aria_label=said),
+        element("figcaption", f"{sum(stages.values()):.2f} s: {said}", class_="wl-status"),
+    )
