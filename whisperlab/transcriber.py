@@ -13,12 +13,18 @@ from time import perf_counter
 
 from whisperlab.audio import AudioLimits, Waveform, decode
 from whisperlab.engine.options import DecodeOptions
-from whisperlab.engine.protocol import Engine, EngineSettings, SilentWatch, Watch
+from whisperlab.engine.protocol import (
+    Engine,
+    EngineSettings,
+    RowsFailedError,
+    SilentWatch,
+    Watch,
+)
 from whisperlab.errors import AudioError, ConfigError, InferenceError, ModelError, WhisperlabError
 from whisperlab.preprocess.protocol import Preprocessor
 from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.stopwatch import Stopwatch
-from whisperlab.transcript import Finish, Segment, Transcript
+from whisperlab.transcript import RETRY_WAIT, Finish, Segment, Transcript
 
 Source = bytes | os.PathLike[str] | Waveform
 """A file, the bytes of one, or sound already in memory."""
@@ -209,10 +215,13 @@ class Transcriber:
             if jobs[index].started is None:
                 jobs[index].started = started
         observer = _PieceWatch(watch, pieces, jobs, self.options.timeout_seconds)
+        results: Sequence[Transcript | WhisperlabError]
         try:
-            transcripts = engine.transcribe([piece for _, piece in pieces], self.options, observer)
+            results = engine.transcribe([piece for _, piece in pieces], self.options, observer)
         except (ConfigError, ModelError):
             raise
+        except RowsFailedError as error:
+            results = error.results
         except (WhisperlabError, *ISOLATED_FAILURES) as error:
             if len(pieces) > 1:
                 half = len(pieces) // 2
@@ -222,21 +231,16 @@ class Transcriber:
             jobs[pieces[0][0]].error = _as_inference_error(error)
             return
         share = (perf_counter() - started) / len(pieces)
-        for (index, piece), transcript in zip(pieces, transcripts, strict=True):
-            job = jobs[index]
-            job.transcripts.append(transcript.shifted(piece.start))
-            job.batch_size = max(job.batch_size, len(pieces))
-            job.stopwatch.add("engine", share)
-            for stage, seconds in transcript.stages.items():
-                job.stopwatch.add(stage, seconds)
+        for (index, piece), result in zip(pieces, results, strict=True):
+            _take(jobs[index], piece, result, share, len(pieces))
         for index in dict.fromkeys(index for index, _ in pieces):
             self._tell_settled(index, jobs[index], watch)
 
     def _tell_settled(self, index: int, job: _Job, watch: Watch) -> None:
         """Hands over what the pieces transcribed so far have settled of a sound that was cut."""
         done = len(job.transcripts)
-        if len(job.pieces) == 1 or not done:
-            return  # the engine's own segments were final
+        if len(job.pieces) == 1 or not done or job.error is not None:
+            return  # the engine's own segments were final, or there will be no text
         upcoming = job.pieces[done] if done < len(job.pieces) else None
         text = self.segmentation.settled(job.pieces[:done], job.transcripts, upcoming)
         news = text[len(job.settled) :]
@@ -287,6 +291,31 @@ def _still_wanted(
         if index in stopped:
             jobs[index].transcripts.append(Transcript("", finish=Finish.CANCELLED))
     return [(index, piece) for index, piece in pieces if index not in stopped]
+
+
+def _take(
+    job: _Job,
+    piece: Waveform,
+    result: Transcript | WhisperlabError,
+    share_seconds: float,
+    batch_size: int,
+) -> None:
+    """Notes what the engine made of one piece in a batch."""
+    if isinstance(result, WhisperlabError):
+        job.error = result
+        return
+    job.transcripts.append(result.shifted(piece.start))
+    job.batch_size = max(job.batch_size, batch_size)
+    job.stopwatch.add("engine", _own_seconds(result.stages, share_seconds))
+    for stage, seconds in result.stages.items():
+        job.stopwatch.add(stage, seconds)
+
+
+def _own_seconds(stages: Mapping[str, float], share: float) -> float:
+    """Returns an utterance's seconds in the engine: its ``share`` of the batch, or its own request's."""
+    if RETRY_WAIT not in stages:
+        return share
+    return sum(seconds for stage, seconds in stages.items() if stage != RETRY_WAIT)
 
 
 def _as_inference_error(error: Exception) -> WhisperlabError:

@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
+
+RETRY_WAIT: Final = "retry_wait"
+"""The stage that counts in no latency: waiting to ask again, failed tries included."""
 
 
 class Finish(StrEnum):
@@ -85,7 +89,8 @@ class Transcript:
     ``text`` is raw: what the engine said, stripped at both ends, never normalised. ``language`` is
     an ISO 639-1 code or ``None``. ``stages`` holds this utterance's share of the engine's seconds by
     stage (``features``, ``encode``, ``decode_tokens``, ``detokenise``): a batch's time divided by
-    its utterances.
+    its utterances. An engine whose rows are requests of their own has ``RETRY_WAIT`` among the
+    stages; the others are then the whole of this utterance's time in the engine.
 
     >>> said = Transcript("one two", segments=(Segment(0.0, 1.0, " one"), Segment(1.0, 2.0, " two")))
     >>> [segment.start for segment in said.shifted(3.5).segments]

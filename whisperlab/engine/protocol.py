@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import DecodeOptions
+from whisperlab.errors import InferenceError, WhisperlabError
 from whisperlab.transcript import Segment, Transcript
 
 
@@ -57,9 +58,24 @@ class Engine(Protocol):
         Raises:
             UnsupportedOptionError: an option cannot be honoured.
             OutOfMemoryError: a smaller batch may pass.
+            RowsFailedError: some rows failed and the others need not be transcribed again.
             InferenceError: the batch failed otherwise.
         """
         ...
+
+
+class RowsFailedError(InferenceError):
+    """Some rows of a batch failed; ``results`` holds a transcript or an error for each, in order.
+
+    For engines whose rows are independent of each other, where asking again costs (remote).
+    """
+
+    default_code = "rows_failed"
+
+    def __init__(self, results: Sequence[Transcript | WhisperlabError]) -> None:
+        failed = sum(isinstance(result, WhisperlabError) for result in results)
+        super().__init__(f"{failed} of {len(results)} sounds failed")
+        self.results = tuple(results)
 
 
 @runtime_checkable

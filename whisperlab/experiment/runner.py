@@ -24,7 +24,7 @@ from whisperlab.experiment.scoring import latency, rates, score_outcomes, stage_
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.transcriber import Recognition, Transcriber
-from whisperlab.transcript import Finish
+from whisperlab.transcript import RETRY_WAIT, Finish
 from whisperlab.utterance import Failure, Outcome, State, Utterance
 
 DURATION_TOLERANCE = 0.05
@@ -274,8 +274,9 @@ def _time_one_at_a_time(experiment: Experiment, outcomes: Sequence[Outcome]) -> 
             if not seconds:
                 experiment.transcriber.recognise([utterance.audio])  # warm-up, not counted
             started = perf_counter()
-            experiment.transcriber.recognise([utterance.audio])
-            seconds.append(perf_counter() - started)
+            (recognition,) = experiment.transcriber.recognise([utterance.audio])
+            elapsed = perf_counter() - started
+            seconds.append(elapsed - recognition.timings.get(RETRY_WAIT, 0.0))
     return seconds
 
 
