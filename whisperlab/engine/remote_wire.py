@@ -49,6 +49,7 @@ File = tuple[str, bytes, str]
 def packed(waveform: Waveform, sample_format: SampleFormat) -> File:
     """Returns the sound as a file.
 
+    >>> import numpy as np
     >>> name, content, media_type = packed(Waveform(np.zeros(4, dtype=np.float32)), "wav_float32")
     >>> len(content), content[:4], media_type
     (74, b'RIFF', 'audio/wav')
