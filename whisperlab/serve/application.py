@@ -19,7 +19,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from whisperlab.serve.configurations import Configuration
-from whisperlab.serve.openapi import DOCS_PAGE, openapi_document
+from whisperlab.serve.openapi import docs_page, openapi_document
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.service import Service
 from whisperlab.serve.transcriptions import TranscriptionRoute
@@ -27,6 +27,12 @@ from whisperlab.serve.transcriptions import TranscriptionRoute
 _PASSWORD: Final = re.compile(r"(?<=://)[^@/]*@")
 Page = Callable[[Request], Awaitable[Response]]
 REDACTED: Final = "(redacted)"
+
+DOCS_POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""The page of /docs loads nothing but /openapi.json."""
 
 
 def create_app(service: Service) -> FastAPI:
@@ -142,7 +148,7 @@ class _Pages:
 
     async def docs(self, _: Request) -> Response:
         """Gives the description of the API for people."""
-        return HTMLResponse(DOCS_PAGE)
+        return HTMLResponse(docs_page(), headers={"content-security-policy": DOCS_POLICY})
 
     def _identify(self, request: Request) -> None:
         authorization = request.headers.getlist("authorization")

@@ -22,12 +22,13 @@ MAX_FIELDS: Final = 32
 MAX_FIELD_BYTES: Final = 4096
 """Bytes of one text field (UTF-8)."""
 
-_MAX_BYTES_OF: Final[Mapping[str, int]] = {
+MAX_BYTES_OF: Final[Mapping[str, int]] = {
     "prompt": 8192,
     # Longer than any real one, so that the check of the parameter itself gives the answer.
     "model": 16_384,
     "language": 16_384,
 }
+"""Bytes of the fields that may be longer."""
 
 FILE_NAMES: Final = ("file", "audio")
 """The sound's names: OpenAI's, and that of the JSON body of the predecessor of this server."""
@@ -132,6 +133,6 @@ def duplicate(name: str) -> ApiError:
 
 def check_length(name: str, n_bytes: int) -> None:
     """Raises ``invalid_value`` if a field called ``name`` must not have ``n_bytes``."""
-    allowed = _MAX_BYTES_OF.get(name, MAX_FIELD_BYTES)
+    allowed = MAX_BYTES_OF.get(name, MAX_FIELD_BYTES)
     if n_bytes > allowed:
         raise ApiError("invalid_value", f"expected at most {allowed} bytes in {name}", name)

@@ -37,7 +37,30 @@ KNOWN_FIELDS: Final = frozenset(
 _NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
 _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
-MAX_VAD_MILLISECONDS: Final = 10_000
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What a number may be, both ends included."""
+
+    low: float
+    high: float
+
+
+TEMPERATURES: Final = Range(0.0, 1.0)
+
+VAD_RANGES: Final[Mapping[str, Range]] = {
+    "threshold": Range(0.01, 0.99),
+    "prefix_padding_ms": Range(0, 10_000),
+    "silence_duration_ms": Range(0, 10_000),
+}
+"""What ``chunking_strategy`` ``server_vad`` can be told ..."""
+
+VAD_DEFAULTS: Final[Mapping[str, float]] = {
+    "threshold": 0.5,
+    "prefix_padding_ms": 300,
+    "silence_duration_ms": 200,
+}
+"""... and what it does unless told (OpenAI's defaults)."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +210,8 @@ def _boolean(value: str | None, param: str) -> bool:
     raise _choice(value, ("true", "false"), param)
 
 
-def _number(value: str, low: float, high: float, param: str) -> float:
+def _number(value: str, allowed: Range, param: str) -> float:
+    low, high = allowed.low, allowed.high
     if not _NUMBER.fullmatch(value) or not low <= float(value) <= high:
         raise ApiError("invalid_value", f"Expected a number from {low:g} to {high:g}.", param)
     return float(value)
@@ -222,7 +246,7 @@ def _options(
         options = _changed(options, check, "prompt", prompt=prompt)
     temperature = _one(fields, "temperature")
     if temperature is not None:
-        first = _number(temperature, 0.0, 1.0, "temperature")
+        first = _number(temperature, TEMPERATURES, "temperature")
         if (
             first != options.temperatures[0]
         ):  # else the configuration's own fallback goes on from it
@@ -277,8 +301,7 @@ def _written_strategy(text: str) -> dict[str, str]:
 
 def _voice_segmentation(given: Mapping[str, str]) -> Segmentation:
     param = "chunking_strategy"
-    known = {"type", "threshold", "prefix_padding_ms", "silence_duration_ms"}
-    unknown = sorted(given.keys() - known)
+    unknown = sorted(given.keys() - {"type", *VAD_DEFAULTS})
     if unknown:
         raise ApiError("invalid_value", f"Unknown setting {unknown[0]!r} of server_vad.", param)
     if not (importlib.util.find_spec("silero_vad") and importlib.util.find_spec("onnxruntime")):
@@ -289,15 +312,14 @@ def _voice_segmentation(given: Mapping[str, str]) -> Segmentation:
         )
     from whisperlab.segmentation.silero_vad import SileroVad
 
-    milliseconds = {
-        name: _number(given.get(name, default), 0, MAX_VAD_MILLISECONDS, param)
-        for name, default in (("prefix_padding_ms", "300"), ("silence_duration_ms", "200"))
+    chosen = {
+        name: _number(given[name], VAD_RANGES[name], param) if name in given else default
+        for name, default in VAD_DEFAULTS.items()
     }
-    threshold = _number(given.get("threshold", "0.5"), 0.01, 0.99, param)
     return SileroVad(
-        threshold=threshold,
+        threshold=chosen["threshold"],
         min_speech_seconds=0.1,
-        min_silence_seconds=milliseconds["silence_duration_ms"] / 1000,
-        padding_seconds=milliseconds["prefix_padding_ms"] / 1000,
+        min_silence_seconds=chosen["silence_duration_ms"] / 1000,
+        padding_seconds=chosen["prefix_padding_ms"] / 1000,
         max_seconds=30.0,
     )

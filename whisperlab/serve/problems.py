@@ -18,7 +18,7 @@ from whisperlab.errors import WhisperlabError
 
 INVALID_REQUEST: Final = "invalid_request_error"
 
-_TYPES: Final[Mapping[int, str]] = {
+TYPE_OF_STATUS: Final[Mapping[int, str]] = {
     401: "authentication_error",
     403: "permission_error",
     429: "rate_limit_error",
@@ -107,7 +107,7 @@ class ApiError(Exception):
         return {
             "error": {
                 "message": self.message,
-                "type": _TYPES.get(self.status, INVALID_REQUEST),
+                "type": TYPE_OF_STATUS.get(self.status, INVALID_REQUEST),
                 "param": self.param,
                 "code": self.code,
             }
