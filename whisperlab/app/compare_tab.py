@@ -24,6 +24,7 @@ from whisperlab.metric.wer import WordErrorRate
 from whisperlab.normalize.profile import Profile
 from whisperlab.report.markup import Markup, element, joined
 from whisperlab.serve.problems import ApiError, from_error
+from whisperlab.stopwatch import Stopwatch
 
 EMPTY: Final = '<p class="wl-empty">Choose two configurations or more, and a sound.</p>'
 
@@ -82,7 +83,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
             raise sentence(ApiError("invalid_value", "Choose at least one configuration."))
         try:
             scoring = _profile(profile)
-            waveform = speech.sound(path)
+            door = Stopwatch()
+            waveform = speech.sound(path, door)
             heard: dict[str, Heard] = {}
             for name in dict.fromkeys(names):
                 yield (
@@ -90,7 +92,10 @@ def build(speech: Speech, settings: AppSettings) -> None:
                     {},
                     status_line(f"{name} is listening ..."),
                 )
-                for one in speech.hear(waveform, speech.wanted(name), caller_of(request)):
+                wanted, watch = speech.wanted(name), Stopwatch()
+                for stage, seconds in door.seconds.items():  # decoded once, for all of them
+                    watch.add(stage, seconds)
+                for one in speech.hear(waveform, wanted, caller_of(request), watch):
                     if isinstance(one, Heard):
                         heard[name] = one
             columns = _columns(heard, reference, scoring)
