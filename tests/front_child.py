@@ -28,6 +28,7 @@ def main() -> int:
             chosen,
             on_drain=lambda: say("draining"),
             on_reload=lambda: say("reloading"),
+            on_refusal=lambda _: None,
         )
     except WhisperlabError as error:
         sys.stderr.write(f"{error}\n")

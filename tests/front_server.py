@@ -59,6 +59,7 @@ class Front:
 
     address: tuple[str, int] = ("127.0.0.1", 0)
     answered: list[Answered] = field(default_factory=list)
+    refused: list[ApiError] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
     budget: ByteBudget = field(default_factory=lambda: ByteBudget(1 << 30))
 
@@ -142,21 +143,25 @@ def application(chosen: ServeSettings, front: Front) -> Starlette:
 
 
 @contextmanager
-def running(chosen: ServeSettings | None = None) -> Iterator[Front]:
+def running(
+    chosen: ServeSettings | None = None, keep_alive_seconds: int = KEEP_ALIVE_SECONDS
+) -> Iterator[Front]:
     """Runs the front on a free port of 127.0.0.1 until the end of the block."""
     chosen = chosen or settings()
     front = Front(budget=ByteBudget(chosen.limits.bytes_in_flight))
     (listener,) = listen("127.0.0.1", 0)
     config = uvicorn.Config(
         application(chosen, front),
-        http=cast("Any", partial(Connection, limits=chosen.limits)),
+        http=cast(
+            "Any", partial(Connection, limits=chosen.limits, on_refusal=front.refused.append)
+        ),
         loop="asyncio",
         ws="none",
         log_config=None,
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        timeout_keep_alive=keep_alive_seconds,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)

@@ -67,9 +67,9 @@ class RawClient:
                 sent += self.socket.send(data[sent : sent + (1 << 16)])
         return sent
 
-    def has_answer(self) -> bool:
-        """Whether something can be read at once."""
-        return bool(select.select([self.socket], [], [], 0)[0])
+    def has_answer(self, within: float = 0.0) -> bool:
+        """Whether something can be read, the end of the connection included."""
+        return bool(select.select([self.socket], [], [], within)[0])
 
     def answer(self, method: str = "POST") -> RawAnswer:
         """Reads one answer (100 Continue included, which has no body)."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import time
 from collections.abc import Iterator
 
@@ -208,53 +206,11 @@ def test_a_malformed_second_request_does_not_spoil_the_first(front: Front) -> No
         assert client.answer().status == 400
 
 
-def test_connections_over_the_cap_get_503_with_retry_after_and_room_returns(front: Front) -> None:
-    with contextlib.ExitStack() as stack:
-        for _ in range(20):
-            client = stack.enter_context(RawClient(front.address))
-            client.send(GET)
-            assert client.answer("GET").status == 200
-        for _ in range(30):  # the refused ones do not keep the door shut either
-            answer = exchange(front.address, GET, "GET")
-            assert (answer.status, answer.code) == (503, "overloaded")
-            assert answer.headers["retry-after"] == "1"
-            assert answer.closed
-    time.sleep(0.1)
-    assert exchange(front.address, GET, "GET").status == 200
-
-
-@pytest.mark.parametrize("path", ["/v1/stream", "/v1/large"])
-def test_a_client_that_does_not_read_is_dropped(path: str, front: Front) -> None:
-    with RawClient(front.address, receive_buffer_bytes=4096) as client:
-        front.cancelled.clear()
-        front.answered.clear()
-        client.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-        began = time.monotonic()
-        if path == "/v1/stream":
-            assert front.cancelled.wait(5)
-        else:
-            front.last()
-            time.sleep(1.2)
-        assert time.monotonic() - began < 3
-        assert _is_cut(client.socket)
-
-
-def test_a_client_that_reads_slowly_gets_everything(front: Front) -> None:
-    with RawClient(front.address, receive_buffer_bytes=1 << 16) as client:
-        client.send(b"GET /v1/large HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        received = 0
-        while piece := client.socket.recv(1 << 17):
-            received += len(piece)
-            time.sleep(0.01)  # about 8 MiB in 2 s, four times the write time-out
-    assert received > 8 << 20
-
-
-def test_a_client_that_leaves_a_stream_stops_it(front: Front) -> None:
-    front.cancelled.clear()
-    with RawClient(front.address) as client:
-        client.send(b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        client.socket.recv(1000)
-    assert front.cancelled.wait(1)
+def test_a_refusal_is_reported_once_with_its_code(front: Front) -> None:
+    front.refused.clear()
+    exchange(front.address, MALFORMED["two lengths"])
+    exchange(front.address, GET, "GET")
+    assert [error.code for error in front.refused] == ["invalid_request"]
 
 
 def form(sound: bytes) -> bytes:
@@ -263,15 +219,3 @@ def form(sound: bytes) -> bytes:
         + sound
         + b"\r\n--b--\r\n"
     )
-
-
-def _is_cut(client: socket.socket) -> bool:
-    """Reads what is left; the answer must be cut."""
-    client.settimeout(3)
-    received = 0
-    try:
-        while piece := client.recv(1 << 16):
-            received += len(piece)
-    except ConnectionResetError:
-        return True
-    return received < 8 << 20

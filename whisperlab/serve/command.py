@@ -44,7 +44,13 @@ def serve(config: Mapping[str, Any], mount: Mount | None = None) -> int:
         if mount is not None:
             app = mount(app, service)
         install(app, settings, service.observe)
-        code = run_server(app, settings, on_drain=service.drain, on_reload=service.keys.reload)
+        code = run_server(
+            app,
+            settings,
+            on_drain=service.drain,
+            on_reload=service.keys.reload,
+            on_refusal=service.refused,
+        )
         if service.failure is not None:
             print(f"error: {service.failure}", file=sys.stderr)  # noqa: T201 - a command's face
         return service.exit_code or code

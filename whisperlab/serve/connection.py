@@ -4,7 +4,7 @@ Owns what happens before the application sees a request and after its answer: he
 within their size, framing that no proxy can read differently, the cap on connections, and closing
 so that the client can still read the answer. It does not know the application.
 
-uvicorn's protocol (h11) does the rest; this file uses its public hooks and ``shutdown``'s names.
+uvicorn's protocol (h11) does the rest; this file overrides its methods and reads its ``cycle``.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import http
 import re
+from collections.abc import Callable
 from typing import Any, Final
 
 import h11
@@ -37,7 +38,14 @@ LINGER_SECONDS: Final = 1.0
 """How long a client may go on sending after its answer; closing at once would make its kernel throw
 the answer away (RFC 9112, 9.6)."""
 
+LINGERING_SHARE: Final = 2
+"""With those that only linger there may be so many times ``limits.connections``; more are dropped
+without an answer, or the process would run out of files."""
+
 LINGER_BYTES: Final = 1 << 19
+
+OnRefusal = Callable[[ApiError], None]
+"""Hears of answers that the application never saw a request for."""
 
 _HEAD_END: Final = re.compile(rb"\n\r?\n")
 
@@ -53,9 +61,11 @@ class Connection(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: LimitSettings,
+        on_refusal: OnRefusal,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
+        self._on_refusal = on_refusal
         self._strict = _StrictHttp(limits)
         self.conn = self._strict
         self._header_clock: asyncio.TimerHandle | None = None
@@ -66,8 +76,9 @@ class Connection(H11Protocol):
         self._closing = _ClosingTransport(transport, self._limits.write_seconds, self.loop)
         super().connection_made(self._closing)
         self._header_clock = self.loop.call_later(self._limits.header_seconds, self._no_headers)
-        if len(self.connections) > self._limits.connections:
-            self.connections.discard(self)  # while it lingers it must not keep others out
+        if len(self.connections) > LINGERING_SHARE * self._limits.connections:
+            self._closing.abort()
+        elif self._n_open() > self._limits.connections:
             self._refuse(ApiError("overloaded", "the server has as many connections as it may"))
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -118,9 +129,18 @@ class Connection(H11Protocol):
             and not self._closing.get_write_buffer_size()
         )
 
+    def shutdown(self) -> None:
+        """Closes a connection to which nothing is owed; server.py asks for no other."""
+        self._closing.close()
+
     def give_up(self, error: ApiError) -> None:
         """Ends an exchange that shall not be waited for, with an answer if none has begun."""
         self._refuse(error)
+
+    def _n_open(self) -> int:
+        if len(self.connections) <= self._limits.connections:
+            return len(self.connections)
+        return sum(not connection.transport.is_closing() for connection in self.connections)
 
     def _refuse(self, error: ApiError) -> None:
         self._stop_header_clock()
@@ -130,6 +150,7 @@ class Connection(H11Protocol):
             self.cycle.message_event.set()
         if not (answering and self.cycle.response_started):
             self._closing.write(_wire(error))
+            self._on_refusal(error)
         self._closing.close()
 
     def _watch_headers(self) -> None:

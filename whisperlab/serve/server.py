@@ -23,7 +23,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
 from whisperlab.errors import ConfigError
-from whisperlab.serve.connection import KEEP_ALIVE_SECONDS, Connection
+from whisperlab.serve.connection import KEEP_ALIVE_SECONDS, Connection, OnRefusal
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.settings import LimitSettings, ServeSettings
 
@@ -54,8 +54,11 @@ def run_server(
     *,
     on_drain: Callable[[], None],
     on_reload: Callable[[], None],
+    on_refusal: OnRefusal,
 ) -> int:
     """Serves until a signal; prints one line with the address when ready.
+
+    ``on_refusal`` hears of each answer to what never became a request.
 
     Returns:
         The exit code: 0 if all that was accepted was answered, 143 or 130 (128 + signal) if some
@@ -67,7 +70,7 @@ def run_server(
     sockets = listen(settings.host, settings.port)
     config = uvicorn.Config(
         app,
-        http=cast("Any", partial(Connection, limits=settings.limits)),
+        http=cast("Any", partial(Connection, limits=settings.limits, on_refusal=on_refusal)),
         loop="asyncio",
         ws="none",
         lifespan="on",
@@ -207,7 +210,10 @@ class _Server(uvicorn.Server):
             await loop.connect_accepted_socket(self._connection, client)
 
     def _connection(self) -> Connection:
-        return Connection(self.config, self.server_state, self.lifespan.state, limits=self._limits)
+        made: Connection = cast("Any", self.config.http_protocol_class)(
+            self.config, self.server_state, self.lifespan.state
+        )
+        return made
 
     def _connections(self) -> list[Connection]:
         return [c for c in self.server_state.connections if isinstance(c, Connection)]

@@ -158,6 +158,11 @@ class Service:
             },
         )
 
+    def refused(self, error: ApiError) -> None:
+        """Counts and logs an answer to what never became a request (connection.py)."""
+        self.metrics.rejected(error.code)
+        _logger.info("refused", extra={"status": error.status, "code": error.code})
+
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Ties what belongs to the event loop to the application's life."""
