@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
@@ -17,9 +17,13 @@ PATIENCE_SECONDS = 20.0  # for what takes milliseconds on an idle machine
 
 
 def decoders(pid: int | None = None) -> list[psutil.Process]:
-    """The decoders of a process, of this one by default."""
-    children = psutil.Process(pid).children()
-    return [child for child in children if "sandbox_child" in " ".join(child.cmdline())]
+    """The living decoders of a process, of this one by default."""
+    found = []
+    for child in psutil.Process(pid).children():
+        with suppress(psutil.NoSuchProcess):  # ended meanwhile, or a zombie
+            if "sandbox_child" in " ".join(child.cmdline()):
+                found.append(child)
+    return found
 
 
 @contextmanager

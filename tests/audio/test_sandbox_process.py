@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import json
 import os
+import random
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from decoder_processes import decoders, ended, gone, long_sound, one_decoder, until
-from sound_bytes import wav
+from sound_bytes import tone, wav
 
-from whisperlab.audio import AudioLimits, Waveform
-from whisperlab.audio.sandbox import DecodeSandbox
+from whisperlab.audio import AudioLimits, Waveform, decode
+from whisperlab.audio.sandbox import DecodeSandbox, SandboxLimits
+from whisperlab.audio.sandbox_child import ANSWER_SIZE
 from whisperlab.errors import AudioError
 
 CANARY = "WHISPERLAB_TEST_CANARY_KEY"
@@ -26,6 +35,28 @@ def refusal(sandbox: DecodeSandbox, encoded: bytes) -> str:
     with pytest.raises(AudioError) as refused:
         sandbox.decode(encoded)
     return refused.value.code
+
+
+def in_json(answer: dict[str, object]) -> bytes:
+    text = json.dumps(answer).encode()
+    return ANSWER_SIZE.pack(len(text)) + text
+
+
+@contextmanager
+def liar(folder: Path, monkeypatch: pytest.MonkeyPatch, answer: bytes) -> Iterator[DecodeSandbox]:
+    """A sandbox of one program that answers every sound with the same bytes."""
+    program = folder / "liar"
+    program.write_text(
+        f"#!{sys.executable}\n"
+        "import json, os, sys\n"
+        "channel = json.loads(sys.argv[-1])['channel']\n"
+        "os.write(channel, b'R')\n"
+        f"while sound := os.read(channel, 1 << 20):\n    len(sound) > 8 and os.write(channel, {answer!r})\n"
+    )
+    program.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(program))
+    with DecodeSandbox(1) as sandbox:
+        yield sandbox
 
 
 def test_a_shut_in_process_opens_starts_writes_and_takes_nothing_more(tmp_path: Path) -> None:
@@ -77,6 +108,7 @@ def test_every_decoder_runs_under_its_limits_and_knows_nothing_of_its_parent(
             *("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"),
         }
         assert child.num_threads() == 1
+        assert Path(f"/proc/{child.pid}/oom_score_adj").read_text() == "1000\n"
         assert os.getsid(child.pid) == os.getpgid(child.pid) == child.pid
         descriptors = Path(f"/proc/{child.pid}/fd")
         opened = sorted(os.readlink(link).partition(":")[0] for link in descriptors.iterdir())
@@ -167,6 +199,84 @@ def test_a_decoder_that_dies_idle_costs_nothing() -> None:
         child.kill()
         until(lambda: child.status() == psutil.STATUS_ZOMBIE)
         assert sandbox.decode(wav()).duration_seconds == 0.5
+        assert sandbox.counts.died == 1
+
+
+def test_stop_signals_to_the_whole_service_leave_a_decoder_at_work() -> None:
+    with one_decoder() as (sandbox, child):
+        for stop in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            child.send_signal(stop)
+        assert sandbox.decode(wav()).duration_seconds == 0.5
+        assert sandbox.counts.started == 1
+
+
+@pytest.mark.slow
+def test_whatever_dies_every_call_is_answered_rightly_and_the_pool_stays_whole() -> None:
+    sounds = [wav(tone(1.0 + index, hz=300.0)) for index in range(8)]
+    expected = [decode(sound).samples for sound in sounds]
+    stopped, calls = threading.Event(), Counter[str]()
+
+    def call(sandbox: DecodeSandbox, index: int) -> None:
+        while not stopped.is_set():
+            try:
+                samples = sandbox.decode(sounds[index]).samples
+            except AudioError as error:
+                calls[error.code] += 1
+            else:
+                calls["right" if np.array_equal(samples, expected[index]) else "wrong"] += 1
+
+    chance = random.Random(7)
+    with (
+        DecodeSandbox(2, AudioLimits(), SandboxLimits(sounds_per_worker=20)) as sandbox,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        callers = [threads.submit(call, sandbox, index) for index in range(8)]
+        try:
+            for _ in range(60):
+                fatal = chance.choice((signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS))
+                for victim in decoders()[chance.randrange(2) :]:
+                    with suppress(psutil.NoSuchProcess):
+                        victim.send_signal(fatal)
+                time.sleep(chance.uniform(0.0, 0.8))
+        finally:
+            stopped.set()
+        for caller in callers:
+            caller.result()
+        until(lambda: sandbox.counts.waiting == 0 and len(decoders()) == 2)
+        assert sandbox.decode(sounds[0]).duration_seconds == 1.0
+        counts = sandbox.counts
+    assert calls["right"] > 100
+    assert set(calls) <= {"right", "invalid_audio", "decode_memory"}
+    assert calls["invalid_audio"] + calls["decode_memory"] <= counts.died
+    assert decoders() == []
+
+
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [
+        (b"\xff\xff\xff\xff", "invalid_audio"),
+        (b"\x04\x00\x00\x00oops", "invalid_audio"),
+        (in_json({"frames": -1}), "invalid_audio"),
+        (in_json({"frames": 10**12}), "invalid_audio"),
+        (in_json({"frames": "2"}), "invalid_audio"),
+        (in_json({"frames": 2, "code": 5}), "invalid_audio"),
+        (in_json({"frames": 2}) + b"\0\0\xc0\x7f" * 2, "invalid_samples"),
+    ],
+)
+def test_a_decoder_that_a_sound_has_taken_over_is_not_believed(
+    answer: bytes, code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with liar(tmp_path, monkeypatch, answer) as sandbox:
+        assert refusal(sandbox, wav()) == code
+
+
+def test_a_decoder_that_speaks_out_of_turn_gets_no_further_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoken = in_json({"frames": 1}) + bytes(4)
+    with liar(tmp_path, monkeypatch, spoken + spoken) as sandbox:
+        assert len(sandbox.decode(wav()).samples) == 1
+        assert len(sandbox.decode(wav()).samples) == 1
         assert sandbox.counts.died == 1
 
 

@@ -15,6 +15,7 @@ killed or replaced.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
@@ -29,6 +30,7 @@ import tempfile
 import time
 import wave
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import IO
 
 import pydantic
@@ -46,6 +48,7 @@ READY = b"R"
 OUT_OF_MEMORY = 12  # exit status: ENOMEM
 _IMPORTED_LATE = ("av.subtitles.codeccontext", "av.subtitles.stream")  # by PyAV, at first need
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_FIRST_TO_GO = "1000"  # linux/oom.h: OOM_SCORE_ADJ_MAX
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,7 @@ class Answer:
 def main() -> None:
     """Runs the decoder; ``sys.argv[1]`` is its ``ChildSettings``."""
     settings = pydantic.TypeAdapter(ChildSettings).validate_json(sys.argv[1], strict=True)
-    _die_with_parent()
+    _live_and_die_with_parent()
     _load_libraries()
     warnings = _keep_warnings()
     reader = open(settings.channel, "rb", closefd=False)  # noqa: SIM115  ends with the process
@@ -146,15 +149,22 @@ def _send(writer: IO[bytes], head: bytes, waveform: Waveform | None = None) -> N
     writer.flush()
 
 
-def _die_with_parent() -> None:
-    """Has the kernel kill this process when the thread that started it ends.
+def _live_and_die_with_parent() -> None:
+    """Leaves the end of this process to its parent, which a stop signal may find at work.
 
     Elsewhere than on Linux an idle child sees the end of its socket, and a busy one its CPU limit.
     """
+    for stop in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # service managers send them to all
+        signal.signal(stop, signal.SIG_IGN)
     if sys.platform == "linux":
         import ctypes
 
+        # The kernel kills this process when the thread that started it ends,
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        # and when memory is short this process rather than the one that holds the model. A host may
+        # forbid to say so; every limit holds without it.
+        with contextlib.suppress(OSError):
+            Path("/proc/self/oom_score_adj").write_text(_FIRST_TO_GO, encoding="ascii")
 
 
 def _load_libraries() -> None:

@@ -76,8 +76,12 @@ class End(Enum):
     DIED = "died"
 
 
-class _LostError(Exception):
-    """The child closed its socket, or says what no decoder says."""
+class _GoneError(Exception):
+    """The child closed its socket."""
+
+
+class _NonsenseError(Exception):
+    """The child said what no decoder says: a sound has damaged it or taken it over."""
 
 
 class DecoderProcess:
@@ -128,7 +132,7 @@ class DecoderProcess:
         """
         try:
             ready = bytes(self._receive(1, perf_counter() + _START_SECONDS))
-        except (OSError, _LostError) as error:
+        except (OSError, _GoneError) as error:
             raise ConfigError(
                 f"expected the decoder's process to start within {_START_SECONDS:g} s, it "
                 f"{'hung' if isinstance(error, TimeoutError) else 'ended'}; see its lines on stderr, "
@@ -167,8 +171,11 @@ class DecoderProcess:
             self.end = End.KILLED
             self.kill()
             raise _too_slow(self._sandbox.wall_seconds, "") from error
-        except (OSError, _LostError) as error:
+        except (OSError, _GoneError) as error:
             raise self._why_it_died() from error
+        except _NonsenseError as error:
+            _logger.warning("a decoder went mad on a sound and was replaced")
+            raise _undecodable() from error
         self._sounds += 1
         # Memory that ran out once is fragmented.
         spent = answer.code == "decode_memory" or self._sounds >= self._sandbox.sounds_per_worker
@@ -198,16 +205,16 @@ class DecoderProcess:
     def _read_answer(self, deadline: float) -> Answer:
         size = ANSWER_SIZE.unpack(self._receive(ANSWER_SIZE.size, deadline))[0]
         if size > _MOST_ANSWER_BYTES:
-            raise _LostError
+            raise _NonsenseError
         try:
             return _ANSWER.validate_json(bytes(self._receive(size, deadline)), strict=True)
         except pydantic.ValidationError as error:
-            raise _LostError from error
+            raise _NonsenseError from error
 
     def _read_samples(self, frames: int, deadline: float) -> Samples:
         # What a child says is not believed either.
         if not 0 <= frames <= (self._limits.max_seconds + _RESAMPLER_SECONDS) * SAMPLE_RATE_HZ:
-            raise _LostError
+            raise _NonsenseError
         samples = np.empty(frames, dtype=np.float32)
         if frames:
             self._receive_into(samples.data.cast("B"), deadline)
@@ -227,7 +234,7 @@ class DecoderProcess:
             self._channel.settimeout(_remaining(deadline))
             received = self._channel.recv_into(room)
             if received == 0:
-                raise _LostError
+                raise _GoneError
             room = room[received:]
 
     def _why_it_died(self) -> AudioError:
@@ -243,10 +250,14 @@ class DecoderProcess:
                 "split it",
                 code="decode_memory",
             )
-        return AudioError(
-            "expected decodable audio, the decoder died of this one; save the recording again",
-            code="invalid_audio",
-        )
+        return _undecodable()
+
+
+def _undecodable() -> AudioError:
+    return AudioError(
+        "expected decodable audio, the decoder died of this one; save the recording again",
+        code="invalid_audio",
+    )
 
 
 def _not_started(error: OSError) -> ConfigError:
