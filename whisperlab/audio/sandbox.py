@@ -56,7 +56,8 @@ class DecodeSandbox:
     """``whisperlab.audio.decode`` for untrusted bytes, in child processes with hard limits.
 
     Verdicts, codes, messages and samples are those of ``decode``; a sound that hangs, crashes or
-    bursts its decoder costs that sound alone. Build it once and call it from any thread.
+    bursts its decoder costs that sound alone. Build it once, after any fork of the program, and call
+    it from any thread.
 
     Args:
         workers: processes, all started here and kept warm.
