@@ -6,7 +6,7 @@ import jiwer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisperlab.metric.alignment import Edit, align, count
+from whisperlab.metric.alignment import Edit, align, count, count_units
 from whisperlab.metric.counts import NO_ERRORS, ErrorCounts
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd", "é"]), max_size=12)
@@ -31,6 +31,13 @@ def test_edits_hold_both_texts_and_are_as_few_as_possible(
     assert [edit.hypothesis for edit in edits if edit.kind != "deletion"] == hypothesis
     assert all((edit.reference == edit.hypothesis) == (edit.kind == "equal") for edit in edits)
     assert count(edits).errors == smallest_number_of_edits(reference, hypothesis)
+
+
+@given(reference=WORDS, hypothesis=WORDS)
+def test_counting_without_columns_counts_the_same(
+    reference: list[str], hypothesis: list[str]
+) -> None:
+    assert count_units(reference, hypothesis) == count(align(reference, hypothesis))
 
 
 @given(reference=WORDS.filter(bool), hypothesis=WORDS)

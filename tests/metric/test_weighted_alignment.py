@@ -10,7 +10,7 @@ from rapidfuzz.distance import Levenshtein
 from whisperlab.metric.alignment import count
 from whisperlab.metric.costs import COSTS
 from whisperlab.metric.network_alignment import align_networks
-from whisperlab.metric.weighted_alignment import align_weighted
+from whisperlab.metric.weighted_alignment import _long_moves, _short_moves, align_weighted
 from whisperlab.normalize.network import network_of_words
 
 WORDS = st.lists(st.sampled_from(["a", "b", "c", "dd"]), max_size=14)
@@ -34,6 +34,16 @@ def test_edits_hold_both_texts_and_cost_as_little_as_rapidfuzz_says(
         )
         weights = (costs.insertion, costs.deletion, costs.substitution)
         assert paid == Levenshtein.distance(reference, hypothesis, weights=weights)
+
+
+@given(reference=WORDS, hypothesis=WORDS)
+def test_a_long_row_is_the_same_table_as_a_short_one(
+    reference: list[str], hypothesis: list[str]
+) -> None:
+    for costs in (SCLITE, UNIT):
+        if hypothesis:
+            short = _short_moves(reference, hypothesis, costs)
+            assert _long_moves(reference, hypothesis, costs) == short
 
 
 @given(reference=WORDS, hypothesis=WORDS)

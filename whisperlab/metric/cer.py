@@ -11,7 +11,7 @@ from typing import ClassVar
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
-from whisperlab.metric.alignment import AlignedPair, align, count
+from whisperlab.metric.alignment import AlignedPair, count_units
 from whisperlab.metric.counts import ErrorCounts
 
 
@@ -39,4 +39,4 @@ class CharacterErrorRate:
 
     def counts(self, pair: AlignedPair) -> ErrorCounts:
         """Returns the character edits between the pair's texts."""
-        return count(align(pair.reference.strip(), pair.hypothesis.strip()))
+        return count_units(pair.reference.strip(), pair.hypothesis.strip())
