@@ -181,3 +181,16 @@ def test_a_corpus_larger_than_a_block_of_draws_is_resampled_too() -> None:
 def test_a_wrong_argument_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="expected"):
         interval(corpus(3, seed=0), seed=0, **wrong)  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_many_utterances_of_few_kinds_have_the_bounds_of_single_draws(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    counts = corpus(400, seed=4) * 50  # 20,000 utterances
+    quick = bounds(interval(counts, seed=0))
+    monkeypatch.setattr("whisperlab.metric.bootstrap.MANY_UNITS", 10**9)
+    drawn = bounds(interval(counts, seed=0))
+    width = drawn[1] - drawn[0]
+    # A 2.5 % bound moves by 2 % of a standard error from seed to seed, half a per cent of the width.
+    assert quick == pytest.approx(drawn, abs=4 * 0.01 * width)
+    assert quick != drawn  # another stream of random numbers, so this is no accident

@@ -105,11 +105,11 @@ class RunFolder:
 
     def write_card(self, card: RunCard) -> None:
         """Writes run.json."""
-        self._write(RUN_CARD, asdict(card))
+        self.write_json(RUN_CARD, asdict(card))
 
     def write_scores(self, scores: Scores) -> None:
         """Writes scores.json in INTERFACES' schema."""
-        self._write(SCORES, scores_to_json(scores))
+        self.write_json(SCORES, scores_to_json(scores))
 
     def result(self) -> RunResult | None:
         """Returns the finished run, ``None`` when it has not finished.
@@ -128,8 +128,12 @@ class RunFolder:
             )
         return RunResult(self.path, card, scores, outcomes)
 
-    def _write(self, name: str, content: Mapping[str, Any]) -> None:
-        """Replaces a JSON file in one step: a reader or a kill sees the old one or the new one."""
+    def write_json(self, name: str, content: Mapping[str, Any]) -> None:
+        """Replaces a JSON file in one step: a reader or a kill sees the old one or the new one.
+
+        Raises:
+            WriteError: it cannot be written.
+        """
         text = json.dumps(content, indent=2, ensure_ascii=False, default=str) + "\n"
         temporary = self.path / f".{name}.tmp"
         try:

@@ -32,6 +32,10 @@ RESAMPLES = 10_000
 FEWEST_UNITS = 2
 """One unit never varies."""
 
+MANY_UNITS, UNITS_PER_KIND = 20_000, 20
+"""From so many units on, and so many with the same counts, drawing how often each kind of unit occurs
+is faster than drawing units (76 ns a kind against 5 ns a unit)."""
+
 _DRAWS_PER_BLOCK = 100_000
 """Drawn units held at once: 1.6 MB of indices and gathered counts, so a block stays in cache."""
 
@@ -141,6 +145,12 @@ def resampled_sums(totals: NDArray[np.int64], resamples: int, seed: int) -> NDAr
     generator = np.random.default_rng(seed)
     columns = np.ascontiguousarray(totals.T)
     units = len(totals)
+    if units >= MANY_UNITS:
+        kinds, repeats = np.unique(totals, axis=0, return_counts=True)
+        if units > UNITS_PER_KIND * len(kinds):
+            # Units of a kind are exchangeable: how often each kind is drawn is multinomial.
+            drawn = generator.multinomial(units, repeats / units, size=resamples)
+            return np.ascontiguousarray((drawn @ kinds).T)
     block = max(1, _DRAWS_PER_BLOCK // units)
     sums = np.empty((len(columns), resamples), dtype=np.int64)
     for start in range(0, resamples, block):

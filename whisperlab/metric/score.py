@@ -18,7 +18,7 @@ from whisperlab.metric.counts import NO_ERRORS, ErrorCounts
 from whisperlab.metric.network_alignment import HYPHEN, align_networks, same_but_for_fragments
 from whisperlab.metric.protocol import Metric
 from whisperlab.metric.weighted_alignment import align_weighted
-from whisperlab.normalize.network import PlainText, network_of_words
+from whisperlab.normalize.network import PlainText, Reading, network_of_words
 from whisperlab.normalize.profile import Profile
 
 
@@ -42,7 +42,14 @@ def score_pair(
     >>> score.counts["wer"].errors, score.edits[-1]
     (1, Edit(kind='deletion', reference='all', hypothesis=''))
     """
-    pair = align_pair(profile, reference, hypothesis)
+    return score_readings(profile, metrics, profile.read(reference), profile.read(hypothesis))
+
+
+def score_readings(
+    profile: Profile, metrics: Sequence[Metric], said: Reading, heard: Reading
+) -> PairScore:
+    """Returns counts and word alignment of two texts that ``profile`` has read already."""
+    pair = align_readings(profile, said, heard)
     return PairScore(
         counts={metric.name: metric.counts(pair) for metric in metrics}, edits=pair.edits
     )
@@ -55,7 +62,11 @@ def align_pair(profile: Profile, reference: str, hypothesis: str) -> AlignedPair
         ConfigError: a lexicon of the profile cannot be read.
         DatasetError: the profile's notation is broken in one of the texts.
     """
-    said, heard = profile.read(reference), profile.read(hypothesis)
+    return align_readings(profile, profile.read(reference), profile.read(hypothesis))
+
+
+def align_readings(profile: Profile, said: Reading, heard: Reading) -> AlignedPair:
+    """Returns two texts that ``profile`` has read, their words aligned by its rules."""
     if isinstance(said, PlainText) and isinstance(heard, PlainText):
         edits = _align_words(profile, said.words, heard.words)
         if edits is not None:

@@ -58,6 +58,10 @@ class PlainText:
     words: tuple[str, ...]
 
 
+Reading = PlainText | Network
+"""What a text says under a profile."""
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """A word as the alignment sees it."""
@@ -155,6 +159,11 @@ def _unmatched(text: str) -> DatasetError:
     return DatasetError(
         f"expected every {{ to stand before a word and to have its }}, got {text:.80}"
     )
+
+
+def has_alternatives(text: str) -> bool:
+    """Returns whether a text holds braces or a null word; tags and stars alone make no network."""
+    return any(sign in text for sign in (OPEN, CLOSE, NULL))
 
 
 def written_word(token: str) -> str:

@@ -20,7 +20,15 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from whisperlab.normalize.lexicon import AnyPath, LexiconFile, lexicon_hash
-from whisperlab.normalize.network import MARKS, Network, PlainText, Token, read_network
+from whisperlab.normalize.network import (
+    MARKS,
+    PlainText,
+    Reading,
+    Token,
+    has_alternatives,
+    read_network,
+    written_word,
+)
 from whisperlab.normalize.protocol import Normaliser, Rule, RuleList, apply_rules
 from whisperlab.normalize.substitutions import substitute
 
@@ -99,21 +107,28 @@ class Profile:
         words = normalized.split()
         return tuple(words if self.unit == "word" else "".join(words))
 
-    def read(self, text: str) -> PlainText | Network:
+    def read(self, text: str) -> Reading:
         """Returns what a raw text says: one sequence of words, or a network of alternatives.
 
         Raises:
             ConfigError: a lexicon cannot be read.
             DatasetError: the notation is broken.
         """
-        if self.notation == "plain" or not self._has_marks(text):
-            normalized = self.normalize(text)
-            return PlainText(normalized, self.split(normalized))
-        return read_network(text, self._tokens)
+        if not self.reads_plainly(text):
+            if has_alternatives(text) or self._has_optional_words(text):
+                return read_network(text, self._tokens)
+            text = " ".join(written_word(token) for token in text.split())
+        normalized = self.normalize(text)
+        return PlainText(normalized, self.split(normalized))
 
-    def _has_marks(self, text: str) -> bool:
-        forgiving = self.optional_words == "forgiven" and "(" in text
-        return forgiving or not MARKS.isdisjoint(text)
+    def reads_plainly(self, text: str) -> bool:
+        """Returns whether a raw text is one sequence of words to this profile."""
+        if self.notation == "plain":
+            return True
+        return MARKS.isdisjoint(text) and not self._has_optional_words(text)
+
+    def _has_optional_words(self, text: str) -> bool:
+        return self.optional_words == "forgiven" and "(" in text
 
     def _tokens(self, run: Sequence[str]) -> list[Token]:
         tokens: list[Token] = []

@@ -1,0 +1,78 @@
+"""The rescore command's work: profile, scores, report, tables."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.table import Table
+
+from whisperlab.config.build import build_profile
+from whisperlab.config.compose import compose
+from whisperlab.experiment.attribution import RuleShare
+from whisperlab.experiment.rescoring import ATTRIBUTION, Rescored, rescore
+from whisperlab.experiment.scoring import PRIMARY_METRIC, slice_scores
+from whisperlab.metric.bootstrap import RESAMPLES
+from whisperlab.report import notation
+from whisperlab.report.html import write_report
+from whisperlab.runs.profile_choice import profile_overrides
+from whisperlab.runs.transcript_scores import METRICS
+
+
+def rescore_run(given: Namespace) -> None:
+    """Scores the run anew, writes its report and prints both scores and every rule's share."""
+    config = compose("eval", profile_overrides(given))
+    rescored = rescore(given.run_dir, build_profile(config), METRICS, config["profile"])
+    result = rescored.result
+    report = write_report(
+        result,
+        {item.outcome.id: item.edits for item in rescored.scored if item.outcome.state.scored},
+        slice_scores(
+            rescored.scored,
+            resamples=int(result.card.config.get("resamples", RESAMPLES)),
+            seed=result.card.seed,
+        ),
+    )
+    console = Console()
+    console.print(_scores_table(rescored))
+    console.print(_shares_table(rescored.shares))
+    print(f"examples: {result.folder / ATTRIBUTION}")  # noqa: T201 - a command's face
+    print(f"report: {report}")  # noqa: T201 - a command's face
+
+
+def _scores_table(rescored: Rescored) -> Table:
+    table = Table(title=f"{rescored.result.folder}: before and after")
+    for heading in ("profile", "WER", "95 %", "S", "D", "I", "words"):
+        table.add_column(heading, justify="left" if heading == "profile" else "right")
+    for scores in (rescored.before, rescored.result.scores):
+        rate = scores.scores.get(PRIMARY_METRIC)
+        name = f"{scores.profile.get('name', notation.DASH)} {scores.profile.get('hash', '')}"
+        if rate is None:
+            table.add_row(name)
+            continue
+        counts = (rate.substitutions, rate.deletions, rate.insertions, rate.reference_words)
+        table.add_row(
+            name,
+            notation.percent(rate.value),
+            notation.interval(rate.low, rate.high),
+            *(f"{number:,}" for number in counts),
+        )
+    return table
+
+
+def _shares_table(shares: Sequence[RuleShare]) -> Table:
+    table = Table(
+        title="Word errors, rule by rule (cumulative, in the profile's order)",
+        caption="erased + created over all rules lead from the raw texts' errors to the profile's",
+    )
+    table.add_column("rule")
+    for heading in ("texts changed", "erased", "created", "errors then", "words then", "WER then"):
+        table.add_column(heading, justify="right")
+    for share in shares:
+        table.add_row(
+            share.rule,
+            *(f"{share.changed:,}", f"−{share.erased:,}", f"+{share.created:,}"),
+            *(f"{share.errors:,}", f"{share.words:,}", notation.percent(share.rate)),
+        )
+    return table
