@@ -59,7 +59,7 @@ def test_it_is_its_rules_in_order(leaderboard: OpenAsrLeaderboard) -> None:
     assert isinstance(leaderboard, Normaliser)
     assert isinstance(leaderboard, RuleList)
     names = [rule.name for rule in leaderboard.rules]
-    assert names[5:10] == ["compounds", "numbers", "spelling", "names", "acronyms"]
+    assert names[5:10] == ["fixed compounds", "numbers", "spelling", "names", "acronyms"]
     assert apply_rules(leaderboard.rules, "Alan, 10mm") == leaderboard("Alan, 10mm")
 
 

@@ -18,6 +18,7 @@ from rapidfuzz.distance import Levenshtein
 
 from whisperlab.experiment.scoring import ScoredUtterance, read_texts, score_readings_of
 from whisperlab.metric.alignment import Edit, count
+from whisperlab.metric.counts import ErrorCounts
 from whisperlab.metric.protocol import Metric
 from whisperlab.metric.score import align_pair, align_readings
 from whisperlab.normalize.network import PlainText, Reading
@@ -26,7 +27,7 @@ from whisperlab.normalize.protocol import Rule, apply_rules
 from whisperlab.utterance import Outcome
 
 RAW = "raw texts"
-COMPOUNDS = "compounds"
+COMPOUNDS = "merged compounds"
 """The share of the profile's compound rule, which comes after every rule on the texts."""
 
 
@@ -48,7 +49,7 @@ class RuleShare:
     """What one rule did, added to the rules before it; ``errors`` and ``words`` are the corpus' then.
 
     ``created`` sums over the utterances that have more errors with it, ``erased`` over those that
-    have fewer. ``changed`` counts utterances of which it changed a text. ``examples`` are the
+    have fewer. ``changed`` counts utterances of which it changed a word. ``examples`` are the
     utterances with the largest changes.
     """
 
@@ -64,6 +65,10 @@ class RuleShare:
     def rate(self) -> float | None:
         """Errors / reference words; ``None`` without words."""
         return self.errors / self.words if self.words else None
+
+
+_Texts = tuple[str, str]
+"""Reference and hypothesis behind a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +99,9 @@ class _Tally:
         self.words += after.words
         if after is before:
             return
-        self.changed += (after.said, after.heard) != (before.said, before.heard)
+        self.changed += after.said.split() != before.said.split() or (
+            after.heard.split() != before.heard.split()
+        )
         change = after.errors - before.errors
         self.created += max(change, 0)
         self.erased += max(-change, 0)
@@ -133,26 +140,14 @@ def score_by_rule(
     shared: dict[Edit, Edit] = {}
     scored = []
     for outcome in sorted(outcomes, key=lambda outcome: outcome.id):
-        if outcome.state.scored:
-            found, said, heard = stages.of(outcome)
-        else:
-            found, (said, heard) = [], read_texts(outcome, profile)
+        texts, said, heard = stages.read(outcome)
         item = score_readings_of(outcome, profile, metrics, said, heard, shared)
         scored.append(item)
-        if found and len(found) < len(tallies):
-            found.append(_merged(found[-1], item.edits))
-        for number, stage in enumerate(found):
-            before = found[max(number - 1, 0)]
-            tallies[number].add(outcome.id, before, stage, examples)
-    return scored, [
-        tally.share(name) for name, tally in zip(stages.names, tallies, strict=True)
-    ]
-
-
-def _merged(last: _Stage, edits: Sequence[Edit]) -> _Stage:
-    """Returns the stage behind the compound rule, or the one before it where nothing was merged."""
-    errors = sum(edit.kind != "equal" for edit in edits)
-    return last if errors == last.errors else replace(last, errors=errors)
+        if outcome.state.scored:
+            found = stages.count(outcome, texts, item.edits)
+            for number, stage in enumerate(found):
+                tallies[number].add(outcome.id, found[max(number - 1, 0)], stage, examples)
+    return scored, [tally.share(name) for name, tally in zip(stages.names, tallies, strict=True)]
 
 
 class _FirstRules:
@@ -183,35 +178,54 @@ class _Stages:
         if profile.compound_rule != "none":
             self.names.append(COMPOUNDS)
 
-    def of(self, outcome: Outcome) -> tuple[list[_Stage], Reading, Reading]:
-        """Returns the stages of an utterance up to the last rule, and its texts as they are read."""
-        if not all(self._profile.reads_plainly(text) for text in (outcome.reference, outcome.text)):
-            return self._of_notation(outcome), *read_texts(outcome, self._profile)
-        stage = self._stage(outcome.reference, outcome.text)
-        stages = [stage]
+    def read(self, outcome: Outcome) -> tuple[list[_Texts], Reading, Reading]:
+        """Returns both texts behind each rule, and as the profile reads them.
+
+        Texts with alternatives have no texts behind a rule: they are read anew with the rules so far.
+        """
+        heard_text = outcome.text if outcome.state.scored else ""
+        if not all(self._profile.reads_plainly(text) for text in (outcome.reference, heard_text)):
+            return [], *read_texts(outcome, self._profile)
+        texts = [(outcome.reference, heard_text)]
         for rule in self._profile.rules:
-            said, heard = rule.apply(stage.said), rule.apply(stage.heard)
-            if (said, heard) != (stage.said, stage.heard):
-                stage = self._stage(said, heard)
-            stages.append(stage)
-        return (
-            stages,
-            PlainText(stage.said, self._profile.split(stage.said)),
-            PlainText(stage.heard, self._profile.split(stage.heard)),
-        )
+            said, heard = texts[-1]
+            texts.append((rule.apply(said), rule.apply(heard)))
+        said, heard = texts[-1]
+        split = self._profile.split
+        return texts, PlainText(said, split(said)), PlainText(heard, split(heard))
 
-    def _stage(self, said: str, heard: str) -> _Stage:
+    def count(
+        self, outcome: Outcome, texts: Sequence[_Texts], edits: Sequence[Edit]
+    ) -> list[_Stage]:
+        """Returns every stage of an utterance with text; ``edits`` are those under the profile."""
+        whole = count(edits)
+        stages = self._plain(texts, whole) if texts else self._with_alternatives(outcome)
+        if self._profile.compound_rule != "none":
+            last = stages[-1]
+            merged = last if whole.errors == last.errors else replace(last, errors=whole.errors)
+            stages.append(merged)
+        return stages
+
+    def _plain(self, texts: Sequence[_Texts], whole: ErrorCounts) -> list[_Stage]:
+        merges = self._profile.compound_rule != "none"
+        known = {} if merges else {texts[-1]: (whole.errors, whole.reference_length)}
+        stages: list[_Stage] = []
+        for said, heard in texts:
+            if stages and (stages[-1].said, stages[-1].heard) == (said, heard):
+                stages.append(stages[-1])
+            else:
+                errors, words = known.get((said, heard)) or self._distance(said, heard)
+                stages.append(_Stage(said, heard, errors, words))
+        return stages
+
+    def _distance(self, said: str, heard: str) -> tuple[int, int]:
+        """Returns errors and reference words of two texts without alternatives or compounds."""
         words, others = self._profile.split(said), self._profile.split(heard)
-        if words == others:
-            errors = 0
-        elif self._profile.cost_model == "unit":
-            errors = Levenshtein.distance(words, others)
-        else:
-            errors = count(align_pair(self._bare, said, heard).edits).errors
-        return _Stage(said, heard, errors, len(words))
+        if self._profile.cost_model == "unit":
+            return Levenshtein.distance(words, others), len(words)
+        return count(align_pair(self._bare, said, heard).edits).errors, len(words)
 
-    def _of_notation(self, outcome: Outcome) -> list[_Stage]:
-        """Returns the stages of texts with alternatives: each is read anew with the rules so far."""
+    def _with_alternatives(self, outcome: Outcome) -> list[_Stage]:
         stages: list[_Stage] = []
         for profile in self._up_to:
             pair = align_readings(profile, *read_texts(outcome, profile))

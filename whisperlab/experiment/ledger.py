@@ -153,7 +153,9 @@ def locked(path: Path) -> Iterator[None]:
     try:
         file = path.open("rb")
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a run folder") from error
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); name a run folder"
+        ) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -67,25 +67,26 @@ def _common_ending(reference: Sequence[str], hypothesis: Sequence[str]) -> int:
 
 def _short_moves(reference: Sequence[str], hypothesis: Sequence[str], costs: Costs) -> list[bytes]:
     """Returns the best last move of each cell: one row a reference word, one before the first."""
+    substitute, insert, delete = costs.substitution, costs.insertion, costs.deletion
     moves = [b""]
-    row = [costs.insertion * heard for heard in range(len(hypothesis) + 1)]
+    row = [insert * heard for heard in range(len(hypothesis) + 1)]
     for word in reference:
-        corner, left = row[0], row[0] + costs.deletion
-        below, chosen = [left], bytearray(1)
+        corner, left = row[0], row[0] + delete
+        below, chosen = [left], bytearray(len(row))
         for j, heard in enumerate(hypothesis, start=1):
-            pair = corner if heard == word else corner + costs.substitution
-            corner = row[j]
-            deletion, insertion = corner + costs.deletion, left + costs.insertion
-            if pair <= deletion and pair <= insertion:
-                left = pair
-                chosen.append(PAIR)
-            elif deletion < insertion:
-                left = deletion
-                chosen.append(DELETION)
+            if heard != word:
+                corner += substitute
+            above = row[j]
+            if corner <= above + delete and corner <= left + insert:
+                left = corner  # PAIR
+            elif above + delete < left + insert:
+                left = above + delete
+                chosen[j] = DELETION
             else:
-                left = insertion
-                chosen.append(INSERTION)
+                left += insert
+                chosen[j] = INSERTION
             below.append(left)
+            corner = above
         moves.append(bytes(chosen))
         row = below
     return moves

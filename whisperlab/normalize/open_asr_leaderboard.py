@@ -94,13 +94,15 @@ class OpenAsrLeaderboard:
 
 def _compounds(table: Mapping[str, str]) -> Rule:
     compiled = [(re.compile(pattern), joined) for pattern, joined in table.items()]
+    any_of_them = re.compile("|".join(f"(?:{pattern})" for pattern in table) or "(?!)")
 
     def join(text: str) -> str:
-        for pattern, joined in compiled:
-            text = pattern.sub(joined, text)
+        if any_of_them.search(text):  # one search instead of sixteen for most texts
+            for pattern, joined in compiled:
+                text = pattern.sub(joined, text)
         return text
 
-    return Rule("compounds", join)
+    return Rule("fixed compounds", join)
 
 
 def join_acronyms(text: str) -> str:

@@ -1,5 +1,7 @@
 """The one-file report of a run: ``report.html``, which needs no network and sends nothing.
 
+A run of many thousand utterances gets further pages beside it (`paging`).
+
 Owns the page: its parts and their order. Style and script are ``page/report.css`` and
 ``page/report.js``.
 """
@@ -14,12 +16,13 @@ from whisperlab.metric.alignment import Edit
 from whisperlab.report import notation
 from whisperlab.report.document import document, page_file, write
 from whisperlab.report.markup import Markup, element
+from whisperlab.report.paging import page_links, page_name, paged
 from whisperlab.report.rows import embedded
 from whisperlab.report.run_card import run_card, system
 from whisperlab.report.slices import slices
 from whisperlab.report.summary import spoken, summary
 from whisperlab.report.time_figures import time_figures
-from whisperlab.utterance import State
+from whisperlab.utterance import Outcome, State
 
 REPORT = "report.html"
 
@@ -38,7 +41,7 @@ def write_report(
     alignments: Mapping[str, tuple[Edit, ...]],
     slice_scores: Sequence[SliceScore] = (),
 ) -> Path:
-    """Writes ``report.html`` into the run folder and returns its path.
+    """Writes ``report.html`` into the run folder, further pages beside it, and returns its path.
 
     ``alignments`` are word alignments of normalised texts by utterance id; utterances without text
     have none.
@@ -46,8 +49,16 @@ def write_report(
     Raises:
         WriteError: the run folder cannot be written.
     """
+    pages = paged(result.outcomes, alignments)
     path = result.folder / REPORT
-    write(path, page(result, alignments, slice_scores))
+    write(path, page(result, alignments, slice_scores, pages))
+    for number in range(2, len(pages) + 1):
+        further = further_page(result, alignments, pages, number)
+        write(result.folder / page_name(REPORT, number), further)
+    number = len(pages) + 1  # pages of an earlier, larger report
+    while (stale := result.folder / page_name(REPORT, number)).exists() and number > 1:
+        stale.unlink()
+        number += 1
     return path
 
 
@@ -55,8 +66,10 @@ def page(
     result: RunResult,
     alignments: Mapping[str, tuple[Edit, ...]],
     slice_scores: Sequence[SliceScore] = (),
+    pages: Sequence[Sequence[Outcome]] | None = None,
 ) -> str:
-    """Returns the whole page."""
+    """Returns the whole first page; ``pages`` are its utterances and those of the pages behind it."""
+    pages = pages or [result.outcomes]
     title = _title(result)
     shown_slices = slices(slice_scores)
     body = element(
@@ -67,15 +80,39 @@ def page(
             summary(result),
             shown_slices,
             time_figures(result),
-            _utterances(result),
+            _utterances(result, page_links(REPORT, pages, 1)),
             run_card(result),
         ),
-        element(
-            "script", embedded(result.outcomes, alignments), type="application/json", id="data"
-        ),
-        element("script", page_file("report.js")),
+        *_scripts(pages[0], alignments),
     )
     return document(title, body, styles=("report.css",))
+
+
+def further_page(
+    result: RunResult,
+    alignments: Mapping[str, tuple[Edit, ...]],
+    pages: Sequence[Sequence[Outcome]],
+    number: int,
+) -> str:
+    """Returns page ``number`` (from 2 on): utterances alone."""
+    title = f"{_title(result)} · page {number}"
+    back = element("nav", element("a", "summary", href=REPORT))
+    body = element(
+        "body",
+        element("header", element("h1", title), back),
+        element("main", _utterances(result, page_links(REPORT, pages, number))),
+        *_scripts(pages[number - 1], alignments),
+    )
+    return document(title, body, styles=("report.css",))
+
+
+def _scripts(
+    outcomes: Sequence[Outcome], alignments: Mapping[str, tuple[Edit, ...]]
+) -> list[Markup]:
+    return [
+        element("script", embedded(outcomes, alignments), type="application/json", id="data"),
+        element("script", page_file("report.js")),
+    ]
 
 
 def _title(result: RunResult) -> str:
@@ -113,7 +150,7 @@ def _header(result: RunResult, title: str, *, has_slices: bool) -> Markup:
     )
 
 
-def _utterances(result: RunResult) -> Markup:
+def _utterances(result: RunResult, links: Markup) -> Markup:
     states = [
         element("option", spoken(state), value=state.value)
         for state in State
@@ -154,6 +191,7 @@ def _utterances(result: RunResult) -> Markup:
     return element(
         "section",
         element("h2", "Utterances"),
+        links,
         controls,
         element("div", element("p", id="shown", role="status"), legend, class_="status"),
         element("div", id="rows"),

@@ -54,7 +54,7 @@ def _row(
         "batch": outcome.batch_size,
         "language": outcome.language,
         "errors": None if aligned is None else sum(edit.kind != "equal" for edit in aligned),
-        "words": None if aligned is None else sum(edit.kind != "insertion" for edit in aligned),
+        "words": None if aligned is None else sum(edit.reference != "" for edit in aligned),
         "slices": [outcome.slices.get(column) for column in columns],
         "reference": outcome.reference,
         "text": outcome.text,
@@ -77,6 +77,8 @@ def runs(edits: Sequence[Edit]) -> list[str | list[str]]:
     for edit in edits:
         if edit.kind != "equal":
             found.append([edit.reference, edit.hypothesis])
+        elif edit.reference == "" != edit.hypothesis:
+            continue  # the second half of a compound: its word stands in the column before
         elif found and isinstance(found[-1], str):
             found[-1] += f" {edit.reference}"
         else:

@@ -64,10 +64,10 @@ def _scores_table(rescored: Rescored) -> Table:
 def _shares_table(shares: Sequence[RuleShare]) -> Table:
     table = Table(
         title="Word errors, rule by rule (cumulative, in the profile's order)",
-        caption="erased + created over all rules lead from the raw texts' errors to the profile's",
+        caption="changed: utterances; erased and created: errors; errors, words, WER: with the rules so far",
     )
-    table.add_column("rule")
-    for heading in ("texts changed", "erased", "created", "errors then", "words then", "WER then"):
+    table.add_column("rule", no_wrap=True)
+    for heading in ("changed", "erased", "created", "errors", "words", "WER"):
         table.add_column(heading, justify="right")
     for share in shares:
         table.add_row(
