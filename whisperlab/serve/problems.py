@@ -137,6 +137,8 @@ KNOWN_MESSAGES: Final[Mapping[str, str]] = {
         "Invalid file format. Supported formats: ['flac', 'm4a', 'mp3', 'mp4', 'mpeg', 'mpga', "
         "'oga', 'ogg', 'wav', 'webm']"
     ),
+    # ours would quote the text of somebody else's exception
+    "preprocess_failed": "A preprocessing step of this configuration failed on the sound.",
     "audio_too_short": "Audio file is too short. Minimum audio length is 0.1 seconds.",
 }
 """Texts that clients of OpenAI's API may look for, by code."""

@@ -143,7 +143,9 @@ class Service:
         )
         if answered.code is not None:
             self.metrics.rejected(answered.code)
-        _logger.info(
+        probe = (answered.route or "").startswith("/health")
+        _logger.log(
+            logging.DEBUG if probe else logging.INFO,
             "answered",
             extra={
                 "method": known_method(answered.method),
