@@ -1,4 +1,4 @@
-"""A real server process for tests: `python -m whisperlab.serve` on a free port."""
+"""A real server process for tests: `python -m whisperlab.serve`, or the app, on a free port."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ class Running:
 
 @contextmanager
 def running_server(
-    folder: Path, *overrides: str, environment: Mapping[str, str] | None = None
+    folder: Path,
+    *overrides: str,
+    environment: Mapping[str, str] | None = None,
+    module: str = "whisperlab.serve",
 ) -> Iterator[Running]:
     """Starts a server and waits until it is ready; ends it with SIGTERM, by force if need be."""
     log = folder / "server.log"
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", "whisperlab.serve", "port=0", *overrides],
+            [sys.executable, "-m", module, "port=0", *overrides],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,

@@ -13,13 +13,14 @@ from typing import Final
 import gradio as gr
 from fastapi import FastAPI
 
-from whisperlab.app import compare_tab, preprocess_tab, transcribe_tab
+from whisperlab.app import compare_tab, live_tab, preprocess_tab, transcribe_tab
 from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Speech
 from whisperlab.serve.service import Service
 
 TABS: Final[tuple[tuple[str, Callable[[Speech, AppSettings], None]], ...]] = (
     ("Transcribe", transcribe_tab.build),
+    ("Live", live_tab.build),
     ("Compare", compare_tab.build),
     ("Preprocess", preprocess_tab.build),
 )

@@ -7,9 +7,11 @@ routes. Its errors are sentences for people.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Final
 
 import gradio as gr
 
@@ -23,6 +25,9 @@ from whisperlab.serve.transcriptions import checked
 from whisperlab.serve.worker import Reply
 from whisperlab.stopwatch import Stopwatch
 from whisperlab.transcript import Segment, Transcript
+
+MAX_BEGUN: Final = 16
+"""Decodings that live recordings have under way at a time, over all browsers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,7 @@ class Speech:
 
     def __init__(self, service: Service) -> None:
         self.service = service
+        self._work = ThreadPoolExecutor(MAX_BEGUN, thread_name_prefix="page")
 
     @property
     def names(self) -> list[str]:
@@ -59,8 +65,16 @@ class Speech:
                 f"Maximum content size limit ({limit}) exceeded ({size} bytes read)",
                 "file",
             )
+        return self.sound_of(Path(path).read_bytes(), stopwatch)
+
+    def sound_of(self, encoded: bytes, stopwatch: Stopwatch | None = None) -> Waveform:
+        """Returns the sound of encoded bytes, decoded in a sandboxed process.
+
+        Raises:
+            ApiError: the sound was refused.
+        """
         try:
-            return self.service.decode(Path(path).read_bytes(), stopwatch or Stopwatch())
+            return self.service.decode(encoded, stopwatch or Stopwatch())
         except WhisperlabError as error:
             raise from_error(error, "file") from error
 
@@ -129,6 +143,10 @@ class Speech:
         if not isinstance(last, Heard):
             raise ApiError("internal_error", "The transcription ended without a result.")
         return last
+
+    def begin(self, encoded: bytes, wanted: Wanted, caller: str) -> Future[Heard]:
+        """Returns what will be heard in encoded bytes; its result raises ApiError."""
+        return self._work.submit(lambda: self.transcribe(self.sound_of(encoded), wanted, caller))
 
 
 def sentence(error: ApiError) -> gr.Error:
