@@ -28,7 +28,7 @@ def main() -> int:
             chosen,
             on_drain=lambda: say("draining"),
             on_reload=lambda: say("reloading"),
-            on_refusal=lambda _: None,
+            on_refusal=lambda error: say(f"refused {error.code}"),
         )
     except WhisperlabError as error:
         sys.stderr.write(f"{error}\n")

@@ -123,11 +123,9 @@ class Connection(H11Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is owed to the client: no request has begun, no answer is under way."""
-        return (
-            self.conn.their_state is h11.IDLE
-            and not self.conn.trailing_data[0]
-            and not self._closing.get_write_buffer_size()
-        )
+        between = self.conn.their_state is h11.IDLE and not self.conn.trailing_data[0]
+        all_sent = not self._closing.get_write_buffer_size()
+        return all_sent and (between or self._closing.is_closing())
 
     def shutdown(self) -> None:
         """Closes a connection to which nothing is owed; server.py asks for no other."""
@@ -144,6 +142,8 @@ class Connection(H11Protocol):
 
     def _refuse(self, error: ApiError) -> None:
         self._stop_header_clock()
+        if self._closing.is_closing():
+            return
         answering = self.cycle is not None and not self.cycle.response_complete
         if answering:
             self.cycle.disconnected = True  # what the application still says goes nowhere
