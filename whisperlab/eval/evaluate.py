@@ -28,6 +28,7 @@ from whisperlab.experiment.runner import Experiment, run_experiment
 from whisperlab.experiment.scoring import score_outcomes, slice_scores
 from whisperlab.experiment.settings import RunSettings
 from whisperlab.report.html import write_report
+from whisperlab.report.published import published_lines
 from whisperlab.report.table import run_table, sweep_table
 
 EXIT_DONE = 0
@@ -62,6 +63,8 @@ def evaluate(config: Mapping[str, Any]) -> tuple[RunResult, int]:
             f"{result.duration_mismatches} recordings are not as long as the manifest says "
             f"(by more than 5 % or 0.5 s): see {LOG} in the run folder"
         )
+    for line in published_lines(result):
+        print(line)  # noqa: T201 - a command's face
     print(f"report: {report}")  # noqa: T201 - a command's face
     return result, exit_code(result, settings.max_failed_fraction)
 

@@ -17,6 +17,7 @@ from whisperlab.report import notation
 from whisperlab.report.document import document, page_file, write
 from whisperlab.report.markup import Markup, element
 from whisperlab.report.paging import page_links, page_name, paged
+from whisperlab.report.published import published
 from whisperlab.report.rows import embedded
 from whisperlab.report.run_card import run_card, system
 from whisperlab.report.slices import slices
@@ -78,6 +79,7 @@ def page(
         element(
             "main",
             summary(result),
+            published(result),
             shown_slices,
             time_figures(result),
             _utterances(result, page_links(REPORT, pages, 1)),

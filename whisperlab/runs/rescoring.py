@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Sequence
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -16,6 +17,7 @@ from whisperlab.experiment.scoring import PRIMARY_METRIC, slice_scores
 from whisperlab.metric.bootstrap import RESAMPLES
 from whisperlab.report import notation
 from whisperlab.report.html import write_report
+from whisperlab.report.published import published_lines
 from whisperlab.runs.profile_choice import profile_overrides
 from whisperlab.runs.transcript_scores import METRICS
 
@@ -37,6 +39,8 @@ def rescore_run(given: Namespace) -> None:
     console = Console()
     console.print(_scores_table(rescored))
     console.print(_shares_table(rescored.shares))
+    for line in published_lines(result):
+        print(line)  # noqa: T201 - a command's face
     print(f"examples: {result.folder / ATTRIBUTION}")  # noqa: T201 - a command's face
     print(f"report: {report}")  # noqa: T201 - a command's face
 
@@ -64,15 +68,20 @@ def _scores_table(rescored: Rescored) -> Table:
 def _shares_table(shares: Sequence[RuleShare]) -> Table:
     table = Table(
         title="Word errors, rule by rule (cumulative, in the profile's order)",
-        caption="changed: utterances; erased and created: errors; errors, words, WER: with the rules so far",
+        caption="errors, words and WER are those with the rules so far",
+        box=SIMPLE,  # millions fit into 80 columns
     )
     table.add_column("rule", no_wrap=True)
-    for heading in ("changed", "erased", "created", "errors", "words", "WER"):
+    for heading in ("erased", "created", "errors", "words", "WER %"):
         table.add_column(heading, justify="right")
     for share in shares:
         table.add_row(
             share.rule,
-            *(f"{share.changed:,}", f"−{share.erased:,}", f"+{share.created:,}"),
-            *(f"{share.errors:,}", f"{share.words:,}", notation.percent(share.rate)),
+            *(f"−{share.erased:,}", f"+{share.created:,}"),
+            *(
+                f"{share.errors:,}",
+                f"{share.words:,}",
+                notation.percent(share.rate).removesuffix(" %"),
+            ),
         )
     return table
