@@ -16,6 +16,7 @@ import torch
 from transformers import LogitsProcessor, StoppingCriteria, WhisperForConditionalGeneration
 
 from whisperlab.device import synchronise
+from whisperlab.engine.whisper_alignment import row_alone
 from whisperlab.errors import InferenceError
 from whisperlab.transcript import Try
 
@@ -69,6 +70,8 @@ class Following:
     encode_seconds: float = 0.0
     active: list[int] = field(default_factory=list)
     """The rows that the running try decodes, in the order of the decoder's batch."""
+    window_rows: list[int] = field(default_factory=list)
+    """The rows of the running window, in its first try's order."""
     windows: dict[int, Window] = field(default_factory=dict)
     """The last judged try of each row's running window."""
     no_speech: dict[int, float] = field(default_factory=dict)
@@ -82,7 +85,7 @@ class Following:
 
     def begin_window(self, rows: Sequence[int]) -> None:
         """A window of ``rows`` begins."""
-        self._tries = {}
+        self.window_rows, self._tries = list(rows), {}
         self._begin_try(rows)
 
     def _begin_try(self, rows: Sequence[int]) -> None:
@@ -293,6 +296,41 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
             return [float(step[index]) for step in steps[: len(tokens)]]
         scores = seek_outputs[index]["scores"]  # of the winning beam, one (vocabulary,) a step
         return [float(step[token]) for step, token in zip(scores, tokens, strict=False)]
+
+    def _extract_token_timestamps(
+        self,
+        generate_outputs: Any,
+        alignment_heads: Any,
+        time_precision: float = 0.02,
+        num_frames: Any = None,
+        num_input_ids: int = 0,
+    ) -> torch.Tensor:
+        """As transformers', a row at a time; seconds, shape ``(n_rows, prompt + tokens)``.
+
+        There a row that has ended is aligned together with its padding, so that its times depend on
+        its neighbours, and a fallback of some rows fails: it looks for the lengths of all.
+        """
+        following = self.following
+        sequences = generate_outputs.sequences
+        aligned = []
+        for position, row in enumerate(following.active):
+            window_row = following.window_rows.index(row)
+            times = super()._extract_token_timestamps(
+                row_alone(
+                    generate_outputs,
+                    position,
+                    n_rows=len(following.active),
+                    prompt=num_input_ids,
+                    end=self.generation_config.eos_token_id,
+                ),
+                alignment_heads,
+                time_precision,
+                None if num_frames is None else num_frames[window_row : window_row + 1],
+                num_input_ids,
+            )[0]
+            missing = sequences.shape[-1] - len(times)
+            aligned.append(torch.cat([times, times[-1:].expand(missing)]))
+        return torch.stack(aligned)
 
     def _retrieve_segment(self, **arguments: Any) -> tuple[Any, Any]:
         segments, offset = WhisperForConditionalGeneration._retrieve_segment(**arguments)
