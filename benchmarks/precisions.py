@@ -21,19 +21,19 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter, process_time
 
+from whisperlab.config.build import build_profile
+from whisperlab.config.compose import compose
 from whisperlab.experiment.folder import read_run
 from whisperlab.experiment.result import RunResult
 from whisperlab.experiment.scoring import rates, score_outcomes
 from whisperlab.metric.wer import WordErrorRate
-from whisperlab.normalize.profile import Profile
-from whisperlab.normalize.whisper_basic import WhisperBasic
 
 PRECISIONS = ("none", "bfloat16", "dynamic_int8", "bnb_int8", "bnb_nf4", "bnb_fp4", "float16")
 SLOW = ("float16",)
 """On a processor ten times as slow as float32: only the demo set is heard."""
 BEAMS = (1, 5)
 BATCH_SIZE = 8
-BASIC = Profile(name="basic", version="2025-06", steps=(WhisperBasic(),))
+BASIC = build_profile(compose("eval", ["profile=basic"]))
 MEBIBYTE = 1 << 20
 KIBIBYTE = 1 << 10
 DEMO = Path(__file__).resolve().parents[1] / "whisperlab" / "dataset" / "demo"
@@ -84,7 +84,6 @@ def cost(row: Row) -> Cost:
     import transformers  # noqa: F401
 
     from whisperlab.config.build import build_transcriber
-    from whisperlab.config.compose import compose
 
     transcriber = build_transcriber(compose("transcriber", row.options))
     clips = sorted(DEMO.glob("digits-*.flac"))
@@ -107,7 +106,6 @@ def cost(row: Row) -> Cost:
 
 def measure(row: Row, fsdd: Path) -> None:
     """Measures ``row`` in this process: its cost, then a run for each set."""
-    from whisperlab.config.compose import compose
     from whisperlab.eval.evaluate import evaluate
 
     row.folder.mkdir(parents=True, exist_ok=True)

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from whisperlab.config.build import build_profile
+from whisperlab.config.compose import compose
 from whisperlab.experiment.folder import read_run
 from whisperlab.experiment.result import RunResult
 from whisperlab.experiment.scoring import rates, score_outcomes
 from whisperlab.metric.wer import WordErrorRate
-from whisperlab.normalize.profile import Profile
-from whisperlab.normalize.whisper_basic import WhisperBasic
 
-BASIC = Profile(name="basic", version="2025-06", steps=(WhisperBasic(),))
+BASIC = build_profile(compose("eval", ["profile=basic"]))
 SHARED = ("device=cpu", "batch_size=8", "latency_utterances=0")
 ENGLISH = "decode.language=en"
 PLAIN = "decode.timestamps=none"
@@ -149,7 +149,7 @@ def row(title: str, run: RunResult, kind: str | None, target: str) -> str:
     if rate.value is not None and rate.low is not None and rate.high is not None:
         shown = f"{100 * rate.value:.1f} % [{100 * rate.low:.1f}, {100 * rate.high:.1f}]"
     errors = rate.substitutions + rate.insertions + rate.deletions
-    exact = sum(BASIC(o.reference) == BASIC(o.text) for o in chosen)
+    exact = sum(BASIC.normalize(o.reference) == BASIC.normalize(o.text) for o in chosen)
     return (
         f"| {title} | {shown} | {errors} / {rate.reference_words} words, "
         f"{exact} / {len(chosen)} utterances exact | {target} |"
