@@ -23,6 +23,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         choices=FORMATS,
         help="of both files (default: by the name's ending; a folder is Kaldi's)",
     )
+    parser.add_argument(
+        "--glm", type=Path, metavar="FILE", help="NIST global mapping file for both transcripts"
+    )
     parser.add_argument("--resamples", type=int, default=10_000, help="bootstrap resamples")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
 
@@ -46,6 +49,7 @@ def run(given: Namespace) -> int:
         given.hypothesis,
         profile,
         given.format,
+        glm=given.glm,
         resamples=given.resamples,
         seed=given.seed,
     )

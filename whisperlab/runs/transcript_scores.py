@@ -21,7 +21,9 @@ from whisperlab.metric.cer import CharacterErrorRate
 from whisperlab.metric.protocol import Metric
 from whisperlab.metric.wer import WordErrorRate
 from whisperlab.normalize.profile import Profile
+from whisperlab.runs.glm import glm_hash, read_glm
 from whisperlab.runs.transcripts import NIST_FORMATS, Format, format_of, pair_transcripts
+from whisperlab.utterance import Outcome
 
 METRICS: tuple[Metric, ...] = (WordErrorRate(), CharacterErrorRate())
 
@@ -42,12 +44,14 @@ def score_transcripts(
     profile: Profile,
     format_: Format | None = None,
     *,
+    glm: Path | None = None,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
     """Returns the content of a scores.json, with ``speakers`` and ``slices`` beside it.
 
-    Texts of NIST's formats are read with their alternatives under every profile.
+    Texts of NIST's formats are read with their alternatives under every profile. ``glm`` is a file of
+    rewriting rules that both texts go through first.
 
     Raises:
         DatasetError: a transcript is damaged, or the ids do not match.
@@ -57,6 +61,8 @@ def score_transcripts(
     if said in NIST_FORMATS:
         profile = replace(profile, notation="sclite")
     outcomes = pair_transcripts(reference, hypothesis, said=said, heard=heard)
+    if glm is not None:
+        outcomes = _mapped(outcomes, glm, said, heard)
     scored = score_outcomes(outcomes, profile, METRICS)
     parts = {
         group: _part(members, resamples, seed) for group, members in sorted(_groups(scored).items())
@@ -65,6 +71,7 @@ def score_transcripts(
         "schema": SCHEMA,
         **_part(scored, resamples, seed),
         "profile": {"name": profile.name, "hash": profile.hash},
+        "glm": None if glm is None else glm_hash(glm),
         "speed": NO_SPEED,
         "memory": {},
         "fingerprint": _fingerprint(reference, hypothesis),
@@ -75,6 +82,19 @@ def score_transcripts(
             if column != SPEAKER
         ],
     }
+
+
+def _mapped(outcomes: Sequence[Outcome], glm: Path, said: Format, heard: Format) -> list[Outcome]:
+    """Returns the outcomes with both texts rewritten, each by the rules for its kind of input."""
+    references, hypotheses = read_glm(glm, ("ref", said)), read_glm(glm, ("hyp", heard))
+    return [
+        replace(
+            outcome,
+            reference=references.apply(outcome.reference),
+            text=hypotheses.apply(outcome.text),
+        )
+        for outcome in outcomes
+    ]
 
 
 def formats(reference: Path, hypothesis: Path, named: Format | None) -> tuple[Format, Format]:
