@@ -36,7 +36,9 @@ def test_nists_significance_data_give_nists_statistic(test_data: Path) -> None:
     second = sgml_alignments(test_data / "sclite" / "file2.sgml")
     assert [len(edits) for edits in first] == [1, 13]
     # SCTK subtracts the second system's errors from the first's
-    result = matched_pairs(zip(second, first, strict=True))
+    result = matched_pairs(
+        segment for pair in zip(second, first, strict=True) for segment in segments(*pair)
+    )
     assert result.segments == 3
     shown = (f"{result.mean:.3f}", f"{result.deviation:.3f}", f"{result.z:.3f}")
     assert shown == ("0.667", "0.577", "2.000")
@@ -85,12 +87,11 @@ def test_different_references_make_the_utterance_one_segment() -> None:
 
 
 def test_what_does_not_vary_has_no_statistic() -> None:
-    once = (of("a", "a"), of("a", "b"))
     assert matched_pairs([]).p is None
-    assert matched_pairs([once]).p is None
-    twice = matched_pairs([once, once])
+    assert matched_pairs([Segment(0, 1)]).p is None
+    twice = matched_pairs([Segment(0, 1)] * 2)
     assert (twice.segments, twice.mean, twice.z, twice.p) == (2, 1.0, None, None)
-    equal = matched_pairs([(once[1], once[1])] * 2)
+    equal = matched_pairs([Segment(1, 1)] * 2)
     assert (equal.mean, equal.z, equal.p) == (0.0, 0.0, 1.0)
 
 

@@ -19,7 +19,7 @@ from whisperlab.experiment.scoring import (
 )
 from whisperlab.metric.counts import NO_ERRORS, ErrorCounts
 from whisperlab.metric.detectable import paired_spread
-from whisperlab.metric.matched_pairs import MatchedPairs, matched_pairs
+from whisperlab.metric.matched_pairs import MatchedPairs, matched_pairs, segments
 from whisperlab.metric.paired import Difference, difference, tie_groups
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
@@ -185,7 +185,11 @@ def _against(number: int, pairing: Pairing, choices: Choices) -> RunDifference:
         label=LABELS[number],
         differences={name: tested(first, other, name, clusters) for name in first[0].counts},
         matched_pairs=(
-            matched_pairs((one.edits, two.edits) for one, two in zip(first, other, strict=True))
+            matched_pairs(
+                segment
+                for one, two in zip(first, other, strict=True)
+                for segment in segments(one.edits, two.edits)
+            )
             if choices.metric == PRIMARY_METRIC
             else None
         ),

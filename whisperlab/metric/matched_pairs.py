@@ -59,22 +59,17 @@ class MatchedPairs:
     p: float | None
 
 
-def matched_pairs(
-    pairs: Iterable[tuple[Sequence[Edit], Sequence[Edit]]],
-) -> MatchedPairs:
-    """Returns the test over the utterances' two alignments with the same reference.
+def matched_pairs(found: Iterable[Segment]) -> MatchedPairs:
+    """Returns the test over the segments of all utterances.
 
     Source: Gillick and Cox 1989, "Some statistical issues in the comparison of speech recognition
     algorithms", ICASSP; Pallett, Fisher and Fiscus 1990; NIST SCTK, mtchprs.c.
 
-    >>> from whisperlab.metric.alignment import align
-    >>> said = "one two three four five six".split()
-    >>> first = align(said, "one two three four five six".split())
-    >>> second = align(said, "on two three four five sex".split())
-    >>> matched_pairs([(first, second), (first, first), (second, first)])
-    MatchedPairs(segments=4, mean=0.0, deviation=1.1547005383792515, z=0.0, p=1.0)
+    >>> nist = matched_pairs([Segment(0, 1), Segment(5, 5), Segment(2, 3)])
+    >>> round(nist.mean, 3), round(nist.deviation, 3), round(nist.z, 3), round(nist.p, 3)
+    (0.667, 0.577, 2.0, 0.046)
     """
-    differences = [segment.second - segment.first for pair in pairs for segment in segments(*pair)]
+    differences = [segment.second - segment.first for segment in found]
     count = len(differences)
     mean = fmean(differences) if differences else 0.0
     if count < MIN_SEGMENTS:
@@ -89,6 +84,8 @@ def matched_pairs(
 
 def segments(first: Sequence[Edit], second: Sequence[Edit]) -> list[Segment]:
     """Returns the segments of one utterance, in order; stretches without errors are none.
+
+    ``first`` and ``second`` are two systems' alignments with the same reference.
 
     Where the two alignments have different reference words (a profile may pick the alternative
     that suits a hypothesis), positions cannot be matched and the utterance is one segment.

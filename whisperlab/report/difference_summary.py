@@ -79,7 +79,7 @@ def segments_line(tested: MatchedPairs | None) -> str:
         return ""
     if tested.z is None:
         return "MAPSSWE: undefined, the segments with errors do not vary"
-    few = "" if tested.segments >= NORMAL_SEGMENTS else ": few, so p is too small"
+    few = "" if tested.segments >= NORMAL_SEGMENTS else " (few: its p tends to be too small)"
     return (
         f"MAPSSWE: Z {tested.z:.2f}, {notation.p_value(tested.p)} over "
         f"{notation.plural(tested.segments, 'segment')} with errors{few}"

@@ -7,9 +7,15 @@ import signal
 import sys
 
 from whisperlab.errors import WhisperlabError
-from whisperlab.runs import compare, gate, rescore, score
+from whisperlab.runs import compare, detectable, gate, rescore, score
 
-SUBCOMMANDS = {"compare": compare, "gate": gate, "rescore": rescore, "score": score}
+SUBCOMMANDS = {
+    "compare": compare,
+    "detectable": detectable,
+    "gate": gate,
+    "rescore": rescore,
+    "score": score,
+}
 """Modules by subcommand. Each is light to import and has ``add_arguments(parser)`` and
 ``run(given) -> exit code``; its docstring's first line is its help."""
 

@@ -13,8 +13,9 @@ from whisperlab.errors import ConfigError, WhisperlabError
 from whisperlab.experiment.comparison import Comparison, compare
 from whisperlab.experiment.folder import read_run
 from whisperlab.experiment.gate import GateResult, gate
-from whisperlab.experiment.pairing import Choices
+from whisperlab.experiment.pairing import Choices, pair
 from whisperlab.experiment.result import RunResult
+from whisperlab.metric.detectable import Spread, paired_spread, supposed_spread
 from whisperlab.normalize.profile import Profile
 from whisperlab.report.clips import Clips, Placement, clips
 from whisperlab.report.comparison_rows import chosen
@@ -51,6 +52,34 @@ def gate_folders(folder: Path, baseline: Path, given: Namespace) -> GateResult:
         max_delta=given.max_delta / PERCENT,
         alpha=given.alpha,
     )
+
+
+def spreads(
+    folders: Sequence[Path], given: Namespace, correlations: Sequence[float]
+) -> list[Spread]:
+    """Returns the spread between two pilot runs, or of one with each supposed correlation.
+
+    Raises:
+        ConfigError: a folder holds no finished run, or there is too little in it to know a spread.
+    """
+    runs = [read_run(folder) for folder in folders]
+    profile, metrics = _profile(runs, given.profile), build_metrics(runs[0].card.config)
+    choices = _choices(given)
+    # one run alone is a pair with itself: the same checks, the same order
+    pairing = pair([runs[0], runs[-1]], profile, metrics, choices)
+    first, second = (pairing.counts(number, choices.metric) for number in (0, 1))
+    found = (
+        [supposed_spread(first, each, pairing.clusters) for each in correlations]
+        if len(runs) == 1
+        else [paired_spread(first, second, pairing.clusters)]
+    )
+    known = [spread for spread in found if spread is not None]
+    if not known:
+        raise ConfigError(
+            f"{folders[0]}: expected two utterances with reference words, got fewer; "
+            "use a larger pilot"
+        )
+    return known
 
 
 def _choices(given: Namespace) -> Choices:
