@@ -14,6 +14,7 @@ import soundfile
 from whisperlab.audio import SAMPLE_RATE_HZ, Samples, Waveform
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import SilentWatch, Watch
+from whisperlab.engine.replay import ReplaySettings
 from whisperlab.errors import (
     AudioError,
     ConfigError,
@@ -342,3 +343,39 @@ def test_stages_sum_to_no_more_than_the_total() -> None:
     )[0]
     assert set(done.timings) == {"preprocess", "decode_tokens", "total"}
     assert done.timings["total"] > done.timings["preprocess"]
+
+
+class Listening:
+    """Keeps the final segments of one sound."""
+
+    def __init__(self) -> None:
+        self.final: list[Segment] = []
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        if final:
+            self.final.append(segment)
+
+    def cancelled(self, index: int) -> bool:
+        return False
+
+
+@pytest.mark.parametrize("overlap_seconds", [0.0, 0.5])
+def test_the_final_segments_of_a_sound_that_was_cut_are_its_text(overlap_seconds: float) -> None:
+    sound = Waveform(np.linspace(-0.5, 0.5, 5 * 16_000, dtype=np.float32))
+    lab = Transcriber(
+        ReplaySettings(default_text="one two"),
+        FixedWindows(window_seconds=1.0, overlap_seconds=overlap_seconds),
+    )
+    listening = Listening()
+    said = lab.transcribe(sound, listening)
+    assert "".join(segment.text for segment in listening.final).strip() == said.text
+    assert len(listening.final) > 2
+    assert [s.start for s in listening.final] == sorted(s.start for s in listening.final)
+
+
+def test_a_variant_decodes_otherwise_on_the_same_engine() -> None:
+    lab = Transcriber(ReplaySettings(default_text="one"), WholeUtterance())
+    variant = lab.variant(DecodeOptions(language="de"))
+    assert variant.load() is lab.load()
+    assert variant.options.language == "de"
+    assert lab.options.language is None

@@ -239,8 +239,10 @@ class Transcriber:
     def _tell_settled(self, index: int, job: _Job, watch: Watch) -> None:
         """Hands over what the pieces transcribed so far have settled of a sound that was cut."""
         done = len(job.transcripts)
-        if len(job.pieces) == 1 or not done or job.error is not None:
-            return  # the engine's own segments were final, or there will be no text
+        if isinstance(watch, SilentWatch) or job.error is not None:
+            return  # nobody listens, or there will be no text
+        if len(job.pieces) == 1 or not done:
+            return  # the engine's own segments were final
         upcoming = job.pieces[done] if done < len(job.pieces) else None
         text = self.segmentation.settled(job.pieces[:done], job.transcripts, upcoming)
         news = text[len(job.settled) :]

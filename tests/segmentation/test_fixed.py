@@ -135,3 +135,19 @@ def test_real_digit_strings_with_repeats_come_back_word_for_word(
         words = [Word(word["start"], word["end"], word["word"]) for word in row["words"]]
         said = through(windows, Oracle(words, hears_halves=hears_halves), row["duration"])
         assert said.text == row["text"]
+
+
+@given(timeline=timelines(), windows=WINDOWS, halves=st.booleans(), timed=st.booleans())
+def test_settled_text_only_grows_and_ends_as_the_joined_text(
+    timeline: tuple[list[Word], float], windows: FixedWindows, halves: bool, timed: bool
+) -> None:
+    words, seconds = timeline
+    oracle = Oracle(words, timed=timed, hears_halves=halves)
+    pieces = windows.cut(silence(seconds))
+    said = [oracle.hear(piece).shifted(piece.start) for piece in pieces]
+    settled = ""
+    for count, upcoming in enumerate([*pieces[1:], None], start=1):
+        more = windows.settled(pieces[:count], said[:count], upcoming)
+        assert more.startswith(settled)
+        settled = more
+    assert settled == windows.join(pieces, said).text
