@@ -1,0 +1,1 @@
+"""The rules, a module a topic; every public function is one (``whisperlab.conformance.check``)."""
