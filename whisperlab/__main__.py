@@ -8,7 +8,7 @@ COMMANDS = {
     "whisperlab.transcribe": "transcribe files to txt, srt, vtt, tsv, json",
     "whisperlab.serve": "serve configurations behind OpenAI's audio API",
     "whisperlab.app": "the page: transcribe, compare, evaluate in a browser, with the API beside it",
-    "whisperlab.conformance": "check any server against OpenAI's audio API",
+    "whisperlab.conformance": "check any server against OpenAI's audio API, and its texts against ours",
     "whisperlab.serve.keys": "create, list and revoke the API keys of a server",
 }
 

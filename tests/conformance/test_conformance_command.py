@@ -112,3 +112,14 @@ def test_a_wrong_command_line_is_one_line_and_a_code(
     done = conformance(*arguments)
     assert (done.returncode, "Traceback" in done.stderr) == (code, False)
     assert said in done.stderr
+
+
+def test_the_readme_counts_the_rules() -> None:
+    readme = Path(__file__).parents[2] / "README.md"
+    assert f"{len(all_checks())} rules" in readme.read_text(encoding="utf-8")
+
+
+def test_every_rule_has_a_claim_of_its_own_and_says_what_it_checks() -> None:
+    checks = all_checks()
+    assert len({(check.topic, check.name) for check in checks}) == len(checks)
+    assert all(check.rule.endswith(".") for check in checks)
