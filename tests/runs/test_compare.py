@@ -87,11 +87,18 @@ def test_runs_scored_under_two_profiles_need_one_named(tmp_path: Path) -> None:
     finished = runs("compare", first, second, "--output-dir", tmp_path / "out")
     assert finished.returncode == 2
     assert "under basic" in finished.stderr
-    assert "--profile NAME" in finished.stderr
+    assert "--profile P" in finished.stderr
     named = ("--profile", "raw", "--output-dir", tmp_path / "out")
     assert runs("compare", first, second, *named).returncode == 0
     written = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert written["profile"]["name"] == "raw"
+
+
+def test_a_setting_of_no_named_profile_is_refused(tmp_path: Path) -> None:
+    first, second = demo_pair(tmp_path)
+    finished = runs("compare", first, second, "--set", "profile.version=2")
+    assert finished.returncode == 2
+    assert "name the profile too" in finished.stderr
 
 
 def test_an_unknown_profile_is_one_line_and_exit_2(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from whisperlab.config.build import build_dataset, build_metrics, build_profile
-from whisperlab.config.compose import compose
 from whisperlab.errors import ConfigError, WhisperlabError
 from whisperlab.experiment.comparison import Comparison, compare
 from whisperlab.experiment.folder import read_run
@@ -19,6 +18,7 @@ from whisperlab.metric.detectable import Spread, paired_spread, supposed_spread
 from whisperlab.normalize.profile import Profile
 from whisperlab.report.clips import Clips, Placement, clips
 from whisperlab.report.comparison_rows import chosen
+from whisperlab.runs.profile_choice import chosen_profile
 
 PERCENT = 100
 """Percentage points of a whole: arguments are in points, everything else in fractions."""
@@ -32,7 +32,7 @@ def compare_folders(folders: Sequence[Path], given: Namespace) -> Comparison:
     """
     choices = replace(_choices(given), worst=given.worst)
     runs = [read_run(folder) for folder in folders]
-    return compare(runs, _profile(runs, given.profile), build_metrics(runs[0].card.config), choices)
+    return compare(runs, _profile(runs, given), build_metrics(runs[0].card.config), choices)
 
 
 def gate_folders(folder: Path, baseline: Path, given: Namespace) -> GateResult:
@@ -46,7 +46,7 @@ def gate_folders(folder: Path, baseline: Path, given: Namespace) -> GateResult:
     return gate(
         new,
         old,
-        _profile([old, new], given.profile),
+        _profile([old, new], given),
         build_metrics(old.card.config),
         choices,
         max_delta=given.max_delta / PERCENT,
@@ -63,7 +63,7 @@ def spreads(
         ConfigError: a folder holds no finished run, or there is too little in it to know a spread.
     """
     runs = [read_run(folder) for folder in folders]
-    profile, metrics = _profile(runs, given.profile), build_metrics(runs[0].card.config)
+    profile, metrics = _profile(runs, given), build_metrics(runs[0].card.config)
     choices = _choices(given)
     # one run alone is a pair with itself: the same checks, the same order
     pairing = pair([runs[0], runs[-1]], profile, metrics, choices)
@@ -94,16 +94,18 @@ def _choices(given: Namespace) -> Choices:
     )
 
 
-def _profile(runs: Sequence[RunResult], name: str | None) -> Profile:
-    """Returns the profile of that name, else the one that all runs were scored under."""
-    if name is not None:
-        return build_profile(compose("eval", [f"profile={name}"]))
+def _profile(runs: Sequence[RunResult], given: Namespace) -> Profile:
+    """Returns the profile that the arguments name, else the one that all runs are scored under."""
+    if given.profile is not None:
+        return chosen_profile(given)
+    if given.lexicon or given.substitutions or given.overrides:
+        raise ConfigError("--lexicon, --substitutions, --set: name the profile too: --profile P")
     profiles = [build_profile(run.card.config) for run in runs]
     for run, profile in zip(runs[1:], profiles[1:], strict=True):
         if profile.hash != profiles[0].hash:
             raise ConfigError(
                 f"{runs[0].folder} is scored under {profiles[0].name} ({profiles[0].hash}), "
-                f"{run.folder} under {profile.name} ({profile.hash}); choose one: --profile NAME"
+                f"{run.folder} under {profile.name} ({profile.hash}); choose one: --profile P"
             )
     return profiles[0]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from whisperlab.runs.profile_choice import add_profile_arguments
+
 
 def add_comparison_arguments(parser: ArgumentParser) -> None:
     """Adds how runs are scored, which utterances count and how they are resampled."""
-    parser.add_argument(
-        "--profile", metavar="NAME", help="score under this profile (default: the runs' own)"
-    )
+    add_profile_arguments(parser, default=None)
     parser.add_argument(
         "--metric", default="wer", metavar="NAME", help="compare by wer (default) or cer"
     )

@@ -13,10 +13,13 @@ if TYPE_CHECKING:
     from whisperlab.normalize.profile import Profile
 
 
-def add_profile_arguments(parser: ArgumentParser) -> None:
-    """Adds the arguments that name a profile."""
+def add_profile_arguments(parser: ArgumentParser, default: str | None = "basic") -> None:
+    """Adds the arguments that name a profile; without a default it is the runs' own."""
     parser.add_argument(
-        "--profile", default="basic", metavar="P", help="a profile of conf/profile (default: basic)"
+        "--profile",
+        default=default,
+        metavar="P",
+        help=f"a profile of conf/profile (default: {default or 'the one of the runs'})",
     )
     parser.add_argument("--lexicon", type=Path, metavar="FILE", help="the word list of the profile")
     parser.add_argument(
