@@ -121,3 +121,13 @@ def test_random_weights_keep_segments_and_words_in_order_too(
     pieces: list[tuple[int, float, float]],
 ) -> None:
     check_scene(recordings, random_tiny, timestamps, pieces)
+
+
+def test_words_of_a_window_that_begins_behind_the_sound_are_put_at_its_end(
+    recordings: list[Samples], random_tiny: Path
+) -> None:
+    """Timestamps of random weights lead ``generate`` on into the padding of a short sound."""
+    sound = Waveform(recordings[0][: 4 * RATE_HZ])
+    transcript = transcriber(random_tiny, "word").transcribe(sound)
+    check(transcript, sound.duration_seconds)
+    assert transcript.segments[-1].start == sound.duration_seconds

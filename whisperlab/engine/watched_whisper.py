@@ -23,6 +23,9 @@ from whisperlab.transcript import Try
 PAST_THE_END = 1 << 30
 """A seek offset in frames beyond any recording: the row's long form is over."""
 
+FRAMES_A_POSITION = 2
+"""Feature frames that one encoder position hears: its second convolution has stride 2."""
+
 
 @dataclass(frozen=True, slots=True)
 class Window:
@@ -302,8 +305,9 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
         generate_outputs: Any,
         alignment_heads: Any,
         time_precision: float = 0.02,
-        num_frames: Any = None,
-        num_input_ids: int = 0,
+        *,
+        num_frames: torch.Tensor,
+        num_input_ids: int,
     ) -> torch.Tensor:
         """As transformers', a row at a time; seconds, shape ``(n_rows, prompt + tokens)``.
 
@@ -325,7 +329,8 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
                 ),
                 alignment_heads,
                 time_precision,
-                None if num_frames is None else num_frames[window_row : window_row + 1],
+                # A window can begin behind the sound, in its padding: that is less than nothing.
+                num_frames[window_row : window_row + 1].clamp(min=FRAMES_A_POSITION),
                 num_input_ids,
             )[0]
             missing = sequences.shape[-1] - len(times)
