@@ -7,7 +7,7 @@ import signal
 import sys
 
 from whisperlab.errors import WhisperlabError
-from whisperlab.runs import compare, detectable, gate, rescore, score
+from whisperlab.runs import compare, detectable, gate, rescore, score, track
 
 SUBCOMMANDS = {
     "compare": compare,
@@ -15,6 +15,7 @@ SUBCOMMANDS = {
     "gate": gate,
     "rescore": rescore,
     "score": score,
+    "track": track,
 }
 """Modules by subcommand. Each is light to import and has ``add_arguments(parser)`` and
 ``run(given) -> exit code``; its docstring's first line is its help."""
