@@ -17,6 +17,8 @@ from whisperlab.conformance.sounds import LONG_STEP_SECONDS, LONG_STEPS, long_so
 from whisperlab.engine.replay import record
 from whisperlab.transcript import Segment, Transcript, Word
 
+INFERENCE_SECONDS = 2.0
+"""Beyond it 504: a sound of 200 s, at 10 ms a second of sound."""
 TEXT = "five eight six nine"
 # 0.6196 and 2.0005 s are written 620 and 2000 or 2001 ms: cutting off shows.
 SAID = Transcript(
@@ -45,11 +47,21 @@ LONG = Transcript(
 
 @dataclass(frozen=True)
 class Keyed:
-    """A running server, the one key that opens it, and the recording that it plays back."""
+    """A running server, two keys that open it, and the recording that it plays back.
+
+    ``limited_key`` may ask once a minute.
+    """
 
     base_url: str
     key: str
+    limited_key: str
     recording: Path
+
+
+def _new_key(keys: Path, name: str, *limits: str) -> str:
+    command = [sys.executable, "-m", "whisperlab.serve.keys", "create", name, "--file", str(keys)]
+    made = subprocess.run([*command, *limits], capture_output=True, text=True, check=True)
+    return made.stdout.strip()
 
 
 @contextmanager
@@ -59,12 +71,8 @@ def conforming_server(folder: Path) -> Iterator[Keyed]:
     lines = [record(decode(CLIP), SAID), record(decode(long_sound()), LONG)]
     known.write_text("\n".join(lines) + "\n", encoding="utf-8")
     keys = folder / "keys.json"
-    made = subprocess.run(
-        [sys.executable, "-m", "whisperlab.serve.keys", "create", "test", "--file", str(keys)],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    key = _new_key(keys, "test")
+    limited_key = _new_key(keys, "limited", "--requests-per-minute", "1")
     with running_server(
         folder,
         "engine=replay",
@@ -72,5 +80,6 @@ def conforming_server(folder: Path) -> Iterator[Keyed]:
         f"engine.default_text='{TEXT}'",
         "engine.seconds_per_audio_second=0.01",
         f"serve.keys_file={keys}",
+        f"serve.limits.inference_seconds={INFERENCE_SECONDS}",
     ) as running:
-        yield Keyed(f"{running.base_url}/v1", made.stdout.strip(), known)
+        yield Keyed(f"{running.base_url}/v1", key, limited_key, known)
