@@ -1,0 +1,93 @@
+"""An engine that says which rows of a batch failed: nothing is asked twice, times are the row's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from whisperlab.audio import Waveform
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.engine.protocol import RowsFailedError, Watch
+from whisperlab.errors import InferenceError, WhisperlabError
+from whisperlab.segmentation.fixed import FixedWindows
+from whisperlab.segmentation.protocol import Segmentation
+from whisperlab.segmentation.whole import WholeUtterance
+from whisperlab.transcriber import Transcriber
+from whisperlab.transcript import RETRY_WAIT, Segment, Transcript
+
+
+@dataclass
+class Counter:
+    """Says how loud a sound is in tenths; a loud one fails. Settings and engine in one."""
+
+    sample_rate: int = 16_000
+    asked: list[int] = field(default_factory=list)
+    heard: list[str] = field(default_factory=list)
+
+    def load(self) -> Counter:
+        return self
+
+    def check(self, options: DecodeOptions) -> None:
+        """Honours everything."""
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        self.heard.append(segment.text)
+
+    def cancelled(self, index: int) -> bool:
+        return False
+
+    def transcribe(
+        self, batch: Sequence[Waveform], options: DecodeOptions, watch: Watch
+    ) -> list[Transcript]:
+        self.asked.append(len(batch))
+        results: list[Transcript | WhisperlabError] = []
+        for waveform in batch:
+            level = round(10 * float(waveform.samples.max(initial=0.0)))
+            text, end = str(level), waveform.duration_seconds
+            results.append(
+                InferenceError("too loud", code="too_loud")
+                if level == 9
+                else Transcript(
+                    text, "en", (Segment(0.0, end, f" {text}"),), stages={"remote": 7.0, RETRY_WAIT: 90.0}
+                )
+            )  # fmt: skip
+        said = [result for result in results if isinstance(result, Transcript)]
+        if len(said) < len(results):
+            raise RowsFailedError(results)
+        return said
+
+
+def level(tenths: int, seconds: float = 0.5) -> Waveform:
+    return Waveform(np.full(round(16_000 * seconds), tenths / 10, dtype=np.float32))
+
+
+def transcriber(engine: Counter, segmentation: Segmentation | None = None) -> Transcriber:
+    return Transcriber(engine, segmentation if segmentation is not None else WholeUtterance())
+
+
+def test_rows_that_failed_alone_carry_the_error_and_the_batch_is_not_halved() -> None:
+    engine = Counter()
+    done = transcriber(engine).recognise([level(tenths) for tenths in (1, 9, 3, 4)])
+    assert engine.asked == [4]
+    assert [one.transcript and one.transcript.text for one in done] == ["1", None, "3", "4"]
+    assert [one.error and one.error.code for one in done] == [None, "too_loud", None, None]
+
+
+def test_a_row_s_own_seconds_are_its_total_and_waiting_is_not() -> None:
+    (done,) = transcriber(Counter()).recognise([level(1)])
+    assert done.timings["total"] == pytest.approx(7.0 + done.timings["preprocess"])
+    assert done.timings[RETRY_WAIT] == 90.0
+
+
+def test_a_long_sound_of_which_a_piece_failed_has_its_error_and_tells_no_more_text() -> None:
+    engine = Counter()
+    samples = np.concatenate([level(n, 1.0).samples for n in (1, 9, 3)])
+    windows = FixedWindows(window_seconds=1.0, overlap_seconds=0.0)
+    done = transcriber(engine, windows).recognise([Waveform(samples), level(2)], engine)
+    assert [one.error and one.error.code for one in done] == ["too_loud", None]
+    assert done[1].transcript is not None
+    assert done[1].transcript.text == "2"
+    assert " 3" not in engine.heard
