@@ -30,13 +30,13 @@ class Running:
 
 
 @contextmanager
-def running_server(
+def listening_server(
     folder: Path,
     *overrides: str,
     environment: Mapping[str, str] | None = None,
     module: str = "whisperlab.serve",
 ) -> Iterator[Running]:
-    """Starts a server and waits until it is ready; ends it with SIGTERM, by force if need be."""
+    """Starts a server in ``folder`` and waits until it listens; ends it with SIGTERM, by force if need be."""
     log = folder / "server.log"
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
@@ -44,10 +44,11 @@ def running_server(
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
+            cwd=folder,
             env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
         )
     try:
-        yield Running(_await_ready(process, log), process, log)
+        yield Running(_await_listening(process, log), process, log)
     finally:
         process.terminate()
         try:
@@ -59,20 +60,35 @@ def running_server(
             process.stdout.close()
 
 
-def _await_ready(process: subprocess.Popen[str], log: Path) -> str:
+@contextmanager
+def running_server(
+    folder: Path,
+    *overrides: str,
+    environment: Mapping[str, str] | None = None,
+    module: str = "whisperlab.serve",
+) -> Iterator[Running]:
+    """Starts a server as ``listening_server`` does and waits until it is ready."""
+    with listening_server(folder, *overrides, environment=environment, module=module) as running:
+        _await_ready(running)
+        yield running
+
+
+def _await_listening(process: subprocess.Popen[str], log: Path) -> str:
     assert process.stdout is not None
-    base_url = ""
     for line in process.stdout:
         if line.startswith("listening on "):
-            base_url = line.removeprefix("listening on ").strip()
-            break
-    assert base_url, log.read_text(encoding="utf-8")
+            return line.removeprefix("listening on ").strip()
+    raise AssertionError(log.read_text(encoding="utf-8"))
+
+
+def _await_ready(running: Running) -> None:
     until = perf_counter() + PATIENCE_SECONDS
     while perf_counter() < until:
-        assert process.poll() is None, log.read_text(encoding="utf-8")
+        assert running.process.poll() is None, running.log.read_text(encoding="utf-8")
         try:
-            with urlopen(f"{base_url}/health/ready", timeout=10):
-                return base_url
+            with urlopen(f"{running.base_url}/health/ready", timeout=10):
+                return
         except HTTPError:
             sleep(0.1)
-    raise AssertionError(f"not ready within {PATIENCE_SECONDS} s: {log.read_text('utf-8')}")
+    log = running.log.read_text(encoding="utf-8")
+    raise AssertionError(f"not ready within {PATIENCE_SECONDS} s: {log}")

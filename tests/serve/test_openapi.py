@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from whisperlab.languages import ENGLISH_NAMES
+from whisperlab.serve.guard import EXPOSED
 from whisperlab.serve.openapi import docs_page, openapi_document
 from whisperlab.serve.openapi.document import INTRODUCTION
 from whisperlab.serve.parameters import DIARISING, KNOWN_FIELDS
@@ -72,6 +73,12 @@ def test_languages_are_those_that_the_server_understands() -> None:
     languages = SCHEMAS["TranscriptionForm"]["properties"]["language"]["enum"]
     assert {"de", "german", "yue"} <= set(languages)
     assert len(languages) == 2 * len(ENGLISH_NAMES)
+
+
+def test_pages_of_an_allowed_origin_can_read_every_header_of_ours() -> None:
+    described = {name.lower() for name in DOCUMENT["components"]["headers"]}
+    exposed = set(EXPOSED.decode().split(", "))
+    assert described - exposed == {"allow", "www-authenticate"}
 
 
 def test_operation_ids_are_unique() -> None:

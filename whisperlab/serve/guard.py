@@ -52,8 +52,9 @@ _SINGLE: Final = (
 )
 """Headers whose second value another server on the way may have read instead of the first."""
 
-_EXPOSED: Final = (
-    b"x-request-id, x-whisperlab-config, server-timing, retry-after, x-should-retry, "
+EXPOSED: Final = (
+    b"x-request-id, x-whisperlab-config, x-whisperlab-warning, server-timing, retry-after, "
+    b"x-should-retry, "
     b"x-ratelimit-limit-requests, x-ratelimit-remaining-requests, x-ratelimit-reset-requests, "
     b"x-ratelimit-limit-audio-seconds, x-ratelimit-remaining-audio-seconds, "
     b"x-ratelimit-reset-audio-seconds"
@@ -225,7 +226,7 @@ class Guard:
             origins = _values(scope["headers"], b"origin")
             if len(origins) == 1 and origins[0] in self._origins:
                 headers.append((b"access-control-allow-origin", origins[0]))
-                headers.append((b"access-control-expose-headers", _EXPOSED))
+                headers.append((b"access-control-expose-headers", EXPOSED))
         return headers
 
     async def _preflight(self, scope: Scope, exchange: _Exchange) -> None:

@@ -72,7 +72,10 @@ class _Exchange:
 
     def all_headers(self) -> dict[str, str]:
         """Returns the headers of the answer, with the stages measured so far."""
-        headers = {**self.headers, "Server-Timing": server_timing(self.stopwatch.seconds)}
+        headers = dict(self.headers)
+        timing = server_timing(self.stopwatch.seconds)
+        if timing:
+            headers["Server-Timing"] = timing
         if self.warnings:
             headers[WARNING_HEADER] = ", ".join(self.warnings)
         return headers
