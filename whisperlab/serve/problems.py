@@ -140,8 +140,6 @@ KNOWN_MESSAGES: Final[Mapping[str, str]] = {
     # ours would quote the text of somebody else's exception
     "preprocess_failed": "A preprocessing step of this configuration failed on the sound.",
     "audio_too_short": "Audio file is too short. Minimum audio length is 0.1 seconds.",
-    # The error's own text quotes an exception of whichever step it was.
-    "preprocess_failed": "A preprocessing step of this configuration failed on this sound.",
 }
 """Texts by code that stand in for the error's own: OpenAI's, which clients may look for, and ours."""
 
