@@ -151,3 +151,8 @@ def test_examples_are_the_largest_changes_and_few() -> None:
 def test_a_broken_notation_names_the_utterance() -> None:
     with pytest.raises(DatasetError, match=r"^utterance u1: "):
         score_by_rule([heard("u1", "a { b", "a")], profile("profile=sclite"), METRICS)
+
+
+def test_a_stray_brace_of_a_recogniser_is_a_word_that_it_got_wrong() -> None:
+    scored, _ = score_by_rule([heard("u1", "a b", "a { b")], profile("profile=sclite"), METRICS)
+    assert scored[0].counts["wer"].insertions == scored[0].counts["wer"].errors == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,8 +36,6 @@ def test_parameters_are_settings_by_dotted_key() -> None:
 def test_metrics_are_the_numbers_that_are_defined() -> None:
     scores = run(outcome("u1", "one")).scores
     rate = Rate(0.25, None, None, 1, 0, 0, 4, 4, 0.25)
-    from dataclasses import replace
-
     measured = dict(metrics(replace(scores, scores={"wer": rate})))
     assert measured["scores.wer.value"] == 0.25
     assert measured["utterances.total"] == 1.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whisperlab.errors import DatasetError
 from whisperlab.experiment.result import Latency, Rate, SliceScore, Tally
@@ -60,14 +60,20 @@ def score_outcomes(
 def read_texts(outcome: Outcome, profile: Profile) -> tuple[Reading, Reading]:
     """Returns reference and hypothesis as the profile reads them; no text is an empty one.
 
+    A hypothesis whose braces do not match is read as plain words: a recogniser knows no notation.
+
     Raises:
-        DatasetError: a text breaks the profile's notation; names the utterance.
+        DatasetError: the reference breaks the profile's notation; names the utterance.
     """
+    text = outcome.text if outcome.state.scored else ""
     try:
-        text = outcome.text if outcome.state.scored else ""
-        return profile.read(outcome.reference), profile.read(text)
+        said = profile.read(outcome.reference)
     except DatasetError as error:
         raise DatasetError(f"utterance {outcome.id}: {error}") from error
+    try:
+        return said, profile.read(text)
+    except DatasetError:
+        return said, replace(profile, notation="plain").read(text)
 
 
 def score_readings_of(

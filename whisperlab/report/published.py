@@ -42,11 +42,14 @@ def published(result: RunResult) -> Markup:
     comparisons = compare_with_published(result)
     if not comparisons:
         return Markup("")
-    parts: list[Markup] = []
-    for found in comparisons:
-        parts.append(element("p", verdict(found)))
-        causes = [element("li", cause) for cause in _shown_causes(found)]
-        if causes:
-            parts.append(element("ul", *causes))
-        parts.append(element("p", f"Source: {found.published.source}", class_="detail"))
-    return element("section", element("h2", "Published results"), *parts, id="published")
+    cards = [element("div", *_card(found), class_="card") for found in comparisons]
+    shown = element("div", *cards, class_="cards")
+    return element("section", element("h2", "Published results"), shown, id="published")
+
+
+def _card(found: PublishedComparison) -> Iterator[Markup]:
+    yield element("p", verdict(found))
+    causes = [element("li", cause) for cause in _shown_causes(found)]
+    if causes:
+        yield element("ul", *causes)
+    yield element("p", f"Source: {found.published.source}", class_="detail")
