@@ -84,10 +84,10 @@ def test_a_row_s_own_seconds_are_its_total_and_waiting_is_not() -> None:
 
 def test_a_long_sound_of_which_a_piece_failed_has_its_error_and_tells_no_more_text() -> None:
     engine = Counter()
-    samples = np.concatenate([level(n, 1.0).samples for n in (1, 9, 3)])
+    samples = np.concatenate([level(n, 1.0).samples for n in (9, 3, 1)])
     windows = FixedWindows(window_seconds=1.0, overlap_seconds=0.0)
     done = transcriber(engine, windows).recognise([Waveform(samples), level(2)], engine)
     assert [one.error and one.error.code for one in done] == ["too_loud", None]
     assert done[1].transcript is not None
     assert done[1].transcript.text == "2"
-    assert " 3" not in engine.heard
+    assert not {text.strip() for text in engine.heard} & {"3", "1"}

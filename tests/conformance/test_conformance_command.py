@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,8 +116,10 @@ def test_a_wrong_command_line_is_one_line_and_a_code(
 
 
 def test_the_readme_counts_the_rules() -> None:
-    readme = Path(__file__).parents[2] / "README.md"
-    assert f"{len(all_checks())} rules" in readme.read_text(encoding="utf-8")
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert f"{len(all_checks())} rules" in readme
+    for topic, count in Counter(check.topic for check in all_checks()).items():
+        assert f"| {topic} | {count} |" in readme
 
 
 def test_every_rule_has_a_claim_of_its_own_and_says_what_it_checks() -> None:
