@@ -17,6 +17,7 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from time import perf_counter, process_time
@@ -65,6 +66,10 @@ class Row:
     def sets(self) -> tuple[str, ...]:
         """The sets that this row hears."""
         return ("demo",) if self.precision in SLOW else ("demo", "digits", "strings")
+
+    def has(self, name: str) -> bool:
+        """Returns whether the set ``name`` has been evaluated."""
+        return (self.folder / name / "scores.json").is_file()
 
     @property
     def options(self) -> list[str]:
@@ -146,14 +151,14 @@ def silent(run: RunResult | None) -> str:
 
 def table_row(row: Row) -> str:
     """Returns ``row`` in markdown, read from its folder."""
-    runs = {name: read_run(row.folder / name) for name in row.sets}
+    runs = {name: read_run(row.folder / name) for name in row.sets if row.has(name)}
     spent = Cost(**json.loads((row.folder / "cost.json").read_text(encoding="utf-8")))
     token_ms = 1000 * spent.decode_share / spent.tokens
     other_ms = 1000 * (1 - spent.decode_share) * spent.cpu_seconds / spent.clips
     strings = runs.get("strings")
     cells = [
         row.precision, str(row.beams), wer(runs.get("digits")), wer(strings, "short"),
-        wer(strings, "long"), silent(strings), wer(runs["demo"]),
+        wer(strings, "long"), silent(strings), wer(runs.get("demo")),
         f"{token_ms * spent.cpu_seconds:.1f}", f"{token_ms * spent.wall_seconds:.1f}",
         f"{other_ms:.0f}", f"{spent.peak_rss_bytes / MEBIBYTE:.0f}",
         f"{(spent.peak_rss_bytes - spent.start_rss_bytes) / MEBIBYTE:.0f}",
@@ -177,7 +182,7 @@ def main() -> None:
         measure(next(r for r in rows if f"{r.precision}:{r.beams}" == given.row), given.fsdd)
         return
     for row in rows:
-        if all((row.folder / name / "scores.json").is_file() for name in row.sets):
+        if all(row.has(name) for name in row.sets):
             continue
         subprocess.run(
             [sys.executable, __file__, "--fsdd", given.fsdd, "--output", given.output,
@@ -186,21 +191,27 @@ def main() -> None:
             stdout=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
-        print(table_row(row), flush=True)
+        write_table(given.output, rows)
+    print(write_table(given.output, rows))
+
+
+def write_table(output: Path, rows: Sequence[Row]) -> str:
+    """Writes OUT/table.md and returns the table of the rows that have been measured."""
+    done = [row for row in rows if row.has("demo")]
     lines = [
         "| precision | beams | single digits | strings 3-7 | strings 10-16 | silence kept empty | "
         "demo digits | CPU ms a token | wall ms a token | CPU ms a clip before it | peak MiB | "
         "of it after imports |",
         f"|{'---|' * 12}",
-        *(table_row(row) for row in rows),
+        *(table_row(row) for row in done),
     ]
-    card = read_run(rows[0].folder / "demo").card
-    notes = {"hardware": card.hardware, "versions": card.versions, "git": card.git}
     table = "\n".join(lines)
-    (given.output / "table.md").write_text(
+    card = read_run(done[0].folder / "demo").card
+    notes = {"hardware": card.hardware, "versions": card.versions, "git": card.git}
+    (output / "table.md").write_text(
         f"{table}\n\n```json\n{json.dumps(notes, indent=1)}\n```\n", encoding="utf-8"
     )
-    print(table)
+    return table
 
 
 if __name__ == "__main__":
