@@ -170,7 +170,7 @@ def test_one_function_builds_every_face_s_transcriber() -> None:
 
     config = compose("eval", ["engine=replay"])
     settings = RunSettings("run", 2, 0, 0, 10, 0.0)
-    experiment = build_experiment(config, settings)
+    experiment = build_experiment(config, settings, [])
     built = build_transcriber(compose("transcriber", ["engine=replay"]))
     assert type(experiment.transcriber) is Transcriber
     assert experiment.transcriber.settings == built.settings

@@ -12,10 +12,11 @@ from typing import Any, Final
 
 import gradio as gr
 
+from whisperlab.app.evaluation import PROFILES
 from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Heard, Speech, caller_of, sentence, status_line
 from whisperlab.config.build import build_profile
-from whisperlab.config.compose import CONF_DIR, compose
+from whisperlab.config.compose import compose
 from whisperlab.errors import WhisperlabError
 from whisperlab.metric.alignment import Edit
 from whisperlab.metric.counts import ErrorCounts
@@ -30,9 +31,6 @@ EMPTY: Final = '<p class="wl-empty">Choose two configurations or more, and a sou
 
 STAGES: Final = ("decode", "preprocess", "queue", "features", "encode", "decode_tokens")
 """Stages shown as bars, in the order in which they happen."""
-
-PROFILES_WITHOUT_FILES: Final = ("basic", "basic-marks", "whisper-english", "hf-english", "raw")
-"""Profiles that need no lexicon of the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +56,9 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 info="More of them: start with 'serve.presets=[...]'",
             )
             reference = gr.Textbox(label="What was said (optional)", lines=2)
-            known = [one for one in PROFILES_WITHOUT_FILES if (CONF_DIR / "profile" / f"{one}.yaml").exists()]  # fmt: skip
-            profile = gr.Dropdown(known, value=known[0], label="Words are compared under")
+            profile = gr.Dropdown(
+                list(PROFILES), value=PROFILES[0], label="Words are compared under"
+            )
             with gr.Row():
                 start = gr.Button("Compare", variant="primary")
                 stop = gr.Button("Stop", variant="stop")
@@ -118,10 +117,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
 
 
 def _profile(name: str) -> Profile:
-    if name not in PROFILES_WITHOUT_FILES:
-        raise ApiError(
-            "invalid_value", f"Expected one of {', '.join(PROFILES_WITHOUT_FILES)}.", "profile"
-        )
+    if name not in PROFILES:
+        raise ApiError("invalid_value", f"Expected one of {', '.join(PROFILES)}.", "profile")
     return build_profile(compose("eval", [f"profile={name}"]))
 
 

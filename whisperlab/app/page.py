@@ -13,7 +13,8 @@ from typing import Final
 import gradio as gr
 from fastapi import FastAPI
 
-from whisperlab.app import compare_tab, live_tab, preprocess_tab, transcribe_tab
+from whisperlab.app import compare_tab, evaluate_tab, live_tab, preprocess_tab, transcribe_tab
+from whisperlab.app.reports import add_reports
 from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Speech
 from whisperlab.serve.service import Service
@@ -23,6 +24,7 @@ TABS: Final[tuple[tuple[str, Callable[[Speech, AppSettings], None]], ...]] = (
     ("Live", live_tab.build),
     ("Compare", compare_tab.build),
     ("Preprocess", preprocess_tab.build),
+    ("Evaluate", evaluate_tab.build),
 )
 """Title and builder of each tab, in the order of the page."""
 
@@ -60,7 +62,8 @@ def build_page(speech: Speech, settings: AppSettings) -> gr.Blocks:
 
 
 def mount_page(application: FastAPI, service: Service, settings: AppSettings) -> FastAPI:
-    """Returns the application with the page at ``/``."""
+    """Returns the application with the page at ``/`` and the reports of runs beside it."""
+    add_reports(application, service, Path(settings.runs_dir))
     mounted: FastAPI = gr.mount_gradio_app(
         application,
         build_page(Speech(service), settings),

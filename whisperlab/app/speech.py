@@ -11,13 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from queue import SimpleQueue
-from typing import Final
+from typing import Any, Final
 
 import gradio as gr
 
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import Task
 from whisperlab.errors import WhisperlabError
+from whisperlab.serve.configurations import Configuration
 from whisperlab.serve.parameters import Wanted, read_parameters
 from whisperlab.serve.problems import ApiError, from_error
 from whisperlab.serve.service import Service
@@ -45,11 +46,37 @@ class Speech:
     def __init__(self, service: Service) -> None:
         self.service = service
         self._work = ThreadPoolExecutor(MAX_BEGUN, thread_name_prefix="page")
+        self.choosers: list[gr.Dropdown] = []
 
     @property
     def names(self) -> list[str]:
         """The configurations that can be chosen, the default one first."""
         return [configuration.name for configuration in self.service.offer]
+
+    def chooser(self, *, value: str | list[str], label: str, **settings: Any) -> gr.Dropdown:
+        """Returns a dropdown of the configurations, which knows those that are added later."""
+        many = isinstance(value, list)
+        dropdown = choice(self.names, value=value, multiselect=many, label=label, **settings)
+        self.choosers.append(dropdown)
+        return dropdown
+
+    def find(self, names: Any) -> list[Configuration]:
+        """Returns the configurations of these names, each once.
+
+        Raises:
+            ApiError: there is none, or one of them is not offered.
+        """
+        found = []
+        for name in names if isinstance(names, list) else ():
+            configuration = self.service.offer.find(name) if isinstance(name, str) else None
+            if configuration is None:
+                expected = ", ".join(self.names)
+                raise ApiError("model_not_found", f"Expected configurations of: {expected}.")
+            if configuration not in found:
+                found.append(configuration)
+        if not found:
+            raise ApiError("invalid_value", "Choose at least one configuration.")
+        return found
 
     def sound(self, path: str | Path, stopwatch: Stopwatch | None = None) -> Waveform:
         """Returns the sound of an uploaded file, decoded in a sandboxed process.
@@ -147,6 +174,11 @@ class Speech:
     def begin(self, encoded: bytes, wanted: Wanted, caller: str) -> Future[Heard]:
         """Returns what will be heard in encoded bytes; its result raises ApiError."""
         return self._work.submit(lambda: self.transcribe(self.sound_of(encoded), wanted, caller))
+
+
+def choice(names: Sequence[str], **settings: Any) -> gr.Dropdown:
+    """Returns a dropdown that leaves refusing to the endpoint: by a sentence, without a traceback."""
+    return gr.Dropdown(list(names), allow_custom_value=True, **settings)
 
 
 def sentence(error: ApiError) -> gr.Error:

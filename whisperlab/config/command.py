@@ -57,7 +57,7 @@ def run_command(config_name: str, task: Task) -> int:
     debug = "--debug" in sys.argv or bool(os.environ.get(FULL_ERROR_VARIABLE))
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
     os.environ[FULL_ERROR_VARIABLE] = "1"  # Hydra hands errors on instead of exiting with 1
-    _obey_stop_signals()
+    obey_stop_signals()
     codes: list[int] = []
     composing = True
 
@@ -109,7 +109,8 @@ _received: list[int] = []
 """Stop signals of this process, in the order of arrival; a process has one set of handlers."""
 
 
-def _obey_stop_signals() -> None:
+def obey_stop_signals() -> None:
+    """Lets SIGINT and SIGTERM raise in this process, whatever its parent made of them."""
     for number in STOP_SIGNALS:
         signal.signal(number, _stop)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -34,6 +35,9 @@ ALLOWED_RESOLVERS = frozenset({"now"})
 MAX_CONFIG_DEPTH = 40
 """Levels of a configuration file; the deepest of ours has 5, and a parser recurses on each."""
 
+_composing = threading.Lock()
+"""Hydra composes through a singleton of the process; a server's threads take turns."""
+
 _RESOLVER = re.compile(r"\$\{\s*([A-Za-z_][\w.]*)\s*:")
 _NESTED = re.compile(r"\$\{[^{}]*\$\{")
 """``${oc.${x}:HOME}``: a resolver's name can itself be an interpolation, so none may hold another."""
@@ -47,10 +51,11 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> Mapping[str, Any
     """
     from hydra.errors import HydraException
 
-    GlobalHydra.instance().clear()
     try:
-        with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
-            composed = hydra_compose(config_name=config_name, overrides=list(overrides))
+        with _composing:
+            GlobalHydra.instance().clear()
+            with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
+                composed = hydra_compose(config_name=config_name, overrides=list(overrides))
     except (
         HydraException,
         OmegaConfBaseException,

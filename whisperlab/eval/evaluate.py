@@ -43,18 +43,13 @@ def evaluate(config: Mapping[str, Any]) -> tuple[RunResult, int]:
     Raises:
         WhisperlabError: as its parts raise; the command turns it into one line and an exit code.
     """
-    settings = validate(RunSettings, {key: config.get(key) for key in SETTINGS_KEYS}, "")
-    experiment = build_experiment(config, settings)
+    settings = run_settings(config)
+    experiment = build_experiment(config, settings, sys.argv[1:])
     run_dir = Path(settings.run_dir)
     print(f"run folder {run_dir}; resume with: {resume_line(run_dir)}")  # noqa: T201 - a command's face
     with TerminalProgress(raise_if_stopped) as progress:
         result = run_experiment(experiment, run_dir, progress)
-    scored = score_outcomes(result.outcomes, experiment.profile, experiment.metrics)
-    report = write_report(
-        result,
-        {item.outcome.id: item.edits for item in scored if item.outcome.state.scored},
-        slice_scores(scored, resamples=settings.resamples, seed=settings.seed),
-    )
+    report = report_of(result, experiment)
     Console().print(run_table(result))
     if result.card.dataset.get("skipped"):
         print(f"{result.card.dataset['skipped']} bad rows of the dataset were left out")  # noqa: T201
@@ -69,8 +64,31 @@ def evaluate(config: Mapping[str, Any]) -> tuple[RunResult, int]:
     return result, exit_code(result, settings.max_failed_fraction)
 
 
-def build_experiment(config: Mapping[str, Any], settings: RunSettings) -> Experiment:
+def run_settings(config: Mapping[str, Any]) -> RunSettings:
+    """Returns the settings of the run itself.
+
+    Raises:
+        ConfigError: names the key of the first wrong value.
+    """
+    return validate(RunSettings, {key: config.get(key) for key in SETTINGS_KEYS}, "")
+
+
+def report_of(result: RunResult, experiment: Experiment) -> Path:
+    """Writes the report of a finished run into its folder and returns its path."""
+    scored = score_outcomes(result.outcomes, experiment.profile, experiment.metrics)
+    return write_report(
+        result,
+        {item.outcome.id: item.edits for item in scored if item.outcome.state.scored},
+        slice_scores(scored, resamples=experiment.resamples, seed=experiment.card.seed),
+    )
+
+
+def build_experiment(
+    config: Mapping[str, Any], settings: RunSettings, arguments: Sequence[str]
+) -> Experiment:
     """Returns the experiment that ``config`` describes; loads no model.
+
+    ``arguments`` are those of the command that repeats it.
 
     Raises:
         ConfigError, DatasetError: a setting or the dataset is wrong.
@@ -91,7 +109,7 @@ def build_experiment(config: Mapping[str, Any], settings: RunSettings) -> Experi
         config={**config, "batch_size": batch_size},
         dataset=identity,
         seed=settings.seed,
-        command=shlex.join(["python", "-m", "whisperlab.eval", *sys.argv[1:]]),
+        command=shlex.join(["python", "-m", "whisperlab.eval", *arguments]),
         git=git_state(),
         versions=versions(),
         model={key: model.get(key) for key in ("name", "source", "revision", "licence", "note")},

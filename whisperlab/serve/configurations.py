@@ -139,7 +139,7 @@ def from_run(folder: Path) -> Configuration:
     wer = scores.scores.get("wer")
     measured = Measured(
         run=folder.resolve().name,
-        dataset=_dataset_name(card),
+        dataset=dataset_name(card),
         utterances=scores.utterances.scored,
         profile=scores.profile["name"],
         wer=None if wer is None else wer.value,
@@ -160,7 +160,7 @@ def from_run(folder: Path) -> Configuration:
     )
 
 
-def _dataset_name(card: RunCard) -> str:
+def dataset_name(card: RunCard) -> str:
     """Returns a dataset's name for people: its source, and what was read without its folders."""
     chosen = card.config.get("dataset", {})
     parts = [str(card.dataset.get("source", "dataset"))]
