@@ -31,7 +31,7 @@ from whisperlab.transcriber import Recognition, Transcriber
 from whisperlab.transcript import Finish
 
 SEED = 20261124
-TRIALS = 12
+TRIALS = 8
 BATCH = 8
 LONG_FILES = 4
 """Recordings joined for one long sound, about a minute."""
