@@ -66,7 +66,7 @@ class RunDifference:
     """One run minus the first: negative is better.
 
     ``differences`` are by metric name; ``matched_pairs`` is over words, ``None`` for another
-    metric. ``worst`` are the utterances that got worse, most errors added first. ``newly_lost``
+    metric or unit. ``worst`` are the utterances that got worse, most errors added first. ``newly_lost``
     have a text in the first run and none in this one. ``detectable`` is the smallest true difference
     that so many utterances, varying as these do, show four times in five.
     """
@@ -127,7 +127,7 @@ def compare(
         choices=choices,
         utterances=len(pairing.scored[0]),
         left_out=pairing.left_out,
-        differences=tuple(_against(number, pairing, choices) for number in numbers[1:]),
+        differences=tuple(_against(number, pairing, choices, profile) for number in numbers[1:]),
         ranking=_ranking(
             [pairing.counts(number, choices.metric) for number in numbers],
             choices,
@@ -137,7 +137,7 @@ def compare(
     )
 
 
-def _against(number: int, pairing: Pairing, choices: Choices) -> RunDifference:
+def _against(number: int, pairing: Pairing, choices: Choices, profile: Profile) -> RunDifference:
     first, other, clusters = pairing.scored[0], pairing.scored[number], pairing.clusters
 
     def tested(
@@ -190,7 +190,7 @@ def _against(number: int, pairing: Pairing, choices: Choices) -> RunDifference:
                 for one, two in zip(first, other, strict=True)
                 for segment in segments(one.edits, two.edits)
             )
-            if choices.metric == PRIMARY_METRIC
+            if choices.metric == PRIMARY_METRIC and profile.unit == "word"
             else None
         ),
         detectable=None if spread is None else spread.smallest_difference(spread.units),
