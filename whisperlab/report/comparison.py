@@ -52,7 +52,10 @@ def write_comparison(comparison: Comparison, folder: Path, clips: Clips) -> Path
 
 def page(comparison: Comparison, clips: Clips) -> str:
     """Returns the whole page."""
-    title = " vs ".join(run_names(comparison))
+    names = run_names(comparison)
+    labels = [run.label for run in comparison.runs]
+    # two names make a heading, more make a paragraph
+    title = " vs ".join(names if len(names) == len(("A", "B")) else labels)
     parts = slices(comparison)
     body = element(
         "body",

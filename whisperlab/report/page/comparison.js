@@ -185,7 +185,7 @@
     meta.append(rawTexts(row));
     if (here) meta.append(here.message);
     content.append(meta);
-    const change = row.errors[row.errors.length - 1] - row.errors[0];
+    const change = labels.length === 2 ? row.errors[1] - row.errors[0] : 0; // of more, which one?
     const article = make("article", `row state-ok ${change > 0 ? "worse" : change < 0 ? "better" : ""}`, figure(row), content);
     article.dataset.id = row.id;
     return article;
