@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter, sleep
 
+import psutil
 import pytest
+from decoder_processes import ended, until
 from serve_replay import recording, replay, spoken, tone
 
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.configurations import Configuration
-from whisperlab.serve.lane import Lane, LaneObserver, LaneSettings
+from whisperlab.serve.lane import STOP_SECONDS, Lane, LaneObserver, LaneSettings
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.worker import Recipe
@@ -207,3 +212,98 @@ def test_closing_ends_the_worker_and_what_waits(known: Path) -> None:
     assert worker is not None
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
+
+
+def test_a_sound_that_is_cancelled_while_company_is_looked_for_never_reaches_the_engine(
+    known: Path,
+) -> None:
+    seen = Seen()
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=0.1")
+    with open_lane(configuration, seen, window_seconds=1.0) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        dropped = lane.submit(tone(1), RECIPE, "a")
+        until(lambda: not lane.depth)
+        lane.cancel(dropped)
+        kept = lane.submit(tone(2), RECIPE, "b").result.result(PATIENCE_SECONDS).transcript
+        assert dropped.result.cancelled()
+    assert kept is not None
+    assert kept.text == "sound2 ends"
+    assert seen.batches == [1]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_nobody_waits_for_ever_for_a_lane_that_fails_in_an_unforeseen_way(known: Path) -> None:
+    def fail(_: Segment) -> None:
+        raise LookupError
+
+    with open_lane(replay("x", f"engine.path={known}"), max_batch=1) as lane:
+        running = lane.submit(tone(1), RECIPE, "a", fail)
+        waiting = lane.submit(tone(2), RECIPE, "a")
+        for ticket in (running, waiting):
+            with pytest.raises(ApiError) as error:
+                ticket.result.result(PATIENCE_SECONDS)
+            assert error.value.code == "internal_error"
+        with pytest.raises(ApiError, match="cannot be loaded"):
+            lane.submit(tone(3), RECIPE, "a")
+
+
+def test_a_lane_that_is_closed_while_it_loads_says_that_it_was_closed(known: Path) -> None:
+    with open_lane(replay("x", f"engine.path={known}")) as lane:
+        waiting = lane.submit(tone(1), RECIPE, "a")
+        lane.close()
+        for future in (waiting.result, lane.loaded):
+            with pytest.raises(ApiError, match="shutting down"):
+                future.result(0)
+
+
+def test_a_lane_loads_when_those_before_it_have_ended(known: Path) -> None:
+    ended = threading.Event()
+    before = threading.Thread(target=ended.wait)
+    before.start()
+    configuration = replay("x", f"engine.path={known}")
+    lane = Lane("x", configuration.config, LaneSettings(1, 0.0, 64, 30.0), Seen())
+    lane.start(after=[before])
+    sleep(0.3)
+    assert lane.worker_pid is None
+    ended.set()
+    lane.loaded.result(PATIENCE_SECONDS)
+    lane.close()
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_is_replaced_and_closing_waits_for_none(known: Path) -> None:
+    """A stopped process neither takes its sounds nor answers; 31 s of sound fill the pipe."""
+    settings = LaneSettings(1, 0.0, queue_size=64, inference_seconds=0.5)
+    configuration = replay("x", f"engine.path={known}", "engine.default_text=late")
+    lane = Lane("x", configuration.config, settings, Seen())
+    lane.start()
+    lane.loaded.result(PATIENCE_SECONDS)
+    assert lane.worker_pid is not None
+    os.kill(lane.worker_pid, signal.SIGSTOP)
+    hung = lane.submit(tone(1, seconds=31.0), RECIPE, "a")
+    with pytest.raises(ApiError) as error:
+        hung.result.result(PATIENCE_SECONDS)
+    assert error.value.code == "inference_timeout"
+    said = lane.submit(tone(2), RECIPE, "a").result.result(PATIENCE_SECONDS).transcript
+    assert said is not None
+    os.kill(lane.worker_pid, signal.SIGSTOP)
+    await_start(lane.submit(tone(1, seconds=31.0), RECIPE, "a"))
+    started = perf_counter()
+    lane.close()
+    assert perf_counter() - started < STOP_SECONDS + 2
+
+
+def test_a_worker_ends_with_its_parent_in_the_middle_of_a_batch() -> None:
+    tests = Path(__file__).parents[1]
+    child = subprocess.Popen(
+        [sys.executable, str(tests / "lane_child.py")],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(tests.parent)},
+    )
+    with child:
+        assert child.stdout is not None
+        worker = psutil.Process(int(child.stdout.readline()))
+        assert not ended(worker)
+        child.kill()
+    until(lambda: ended(worker))

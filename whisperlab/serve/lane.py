@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import Any, Final
 
@@ -29,6 +30,9 @@ SHORT_SECONDS: Final = 30.0
 
 HANG_SECONDS: Final = 10.0
 """A worker that has not stopped this long after its time is up is ended: it hangs."""
+
+STOP_SECONDS: Final = 5.0
+"""What a batch that was asked to stop may take while its lane closes; then the worker is ended."""
 
 SMOOTHING: Final = 0.2
 """Weight of the newest batch in the moving mean of seconds a sound."""
@@ -61,7 +65,7 @@ class Lane:
     """The queue and the worker of one configuration; :meth:`start` loads it.
 
     ``loaded`` becomes the worker's :class:`Loaded`, or raises the :class:`WorkerLostError` that
-    kept the engine from being loaded.
+    kept the engine from being loaded, or the ApiError of a lane that was closed before.
     """
 
     def __init__(
@@ -76,8 +80,10 @@ class Lane:
         self._queue = FairQueue(settings.queue_size)
         self._running: Sequence[Ticket] = ()
         self._closing = False
+        self._lost = False
         self._max_batch = settings.max_batch or 1
         self._worker: WorkerProcess | None = None
+        self._after: Sequence[threading.Thread] = ()
         self._thread = threading.Thread(target=self._run, name=f"lane {name}", daemon=True)
 
     @property
@@ -101,8 +107,12 @@ class Lane:
         """The process id of the worker, ``None`` when there is none."""
         return None if self._worker is None else self._worker.pid
 
-    def start(self) -> None:
-        """Starts the lane's thread, which starts the worker and loads the engine."""
+    def start(self, after: Sequence[threading.Thread] = ()) -> None:
+        """Starts the lane's thread, which starts the worker and loads the engine.
+
+        It waits for the threads ``after`` first: those that end lanes whose memory this one needs.
+        """
+        self._after = after
         self._thread.start()
 
     def submit(
@@ -115,12 +125,13 @@ class Lane:
         """Returns the ticket of a sound that now waits its turn.
 
         Raises:
-            ApiError: ``queue_full`` or ``overloaded``, with a time to wait; ``draining``.
+            ApiError: ``queue_full`` or ``overloaded``, with a time to wait; ``draining``;
+                ``model_not_loadable`` when the worker is lost for good.
         """
         ticket = Ticket(waveform, recipe, caller, on_segment)
         with self._changed:
             if self._closing:
-                raise ApiError("draining", "The server is shutting down; send this again later.")
+                raise _not_loadable() if self._lost else _draining()
             self._queue.add(ticket)
             self._changed.notify_all()
         return ticket
@@ -138,46 +149,75 @@ class Lane:
         """Ends what waits and runs, the worker and the thread; returns when they are gone."""
         with self._changed:
             self._closing = True
-            abandoned, running = self._queue.clear(), list(self._running)
+            worker, abandoned, running = self._worker, self._queue.clear(), list(self._running)
             self._changed.notify_all()
         for ticket in abandoned:
-            ticket.finish(ApiError("draining", "The server is shutting down."))
+            ticket.finish(_draining())
         for ticket in running:
             self.cancel(ticket)
-        if self._thread.is_alive():
-            if not self.loaded.done() and self._worker is not None:
-                self._worker.kill()  # nobody waits for a model that will not be used
-            self._thread.join()
+        if not self._thread.is_alive():
+            return
+        if worker is not None and not self.loaded.done():
+            worker.kill()  # nobody waits for a model that will not be used
+        self._thread.join(STOP_SECONDS)
+        worker = self._worker  # another one, if the first was lost meanwhile
+        if worker is not None:
+            worker.kill()
+        self._thread.join()
 
     # The lane's thread
 
     def _run(self) -> None:
+        failure: Exception = internal_error()  # unless it turns out to be a known one
         try:
+            for thread in self._after:
+                thread.join()
             self._start_worker()
-            while (batch := self._next_batch()) is not None:
-                self._serve(batch)
+            while self._serve_next():
+                continue
+            failure = _draining()
         except WorkerLostError as error:
-            # A model that was loaded once and cannot be again: the next request tries anew.
-            _logger.error("model not loaded", extra={"configuration": self.name})  # noqa: TRY400
-            if not self.loaded.done():
-                self.loaded.set_exception(error)
+            failure = _draining() if self._closing else error
+            if not self._closing:
+                # A model that was loaded once and cannot be again: the next request tries anew.
+                _logger.error("model not loaded", extra={"configuration": self.name})  # noqa: TRY400
         finally:
-            if self._worker is not None:
-                self._worker.end()
-                self._worker = None
-            with self._changed:
-                self._closing = True
-                left = self._queue.clear()
-            for ticket in left:
-                ticket.finish(ApiError("model_not_loadable", "The model cannot be loaded."))
+            self._end(failure)
+
+    def _end(self, failure: Exception) -> None:
+        """Leaves no process behind, and nobody waiting."""
+        if self._worker is not None:
+            self._worker.end()
+            self._worker = None
+        with self._changed:
+            self._lost = not self._closing
+            self._closing = True
+            left = [*self._running, *self._queue.clear()]
+            self._running = ()
+        for ticket in left:
+            ticket.finish(failure if isinstance(failure, ApiError) else _not_loadable())
+        if not self.loaded.done():
+            self.loaded.set_exception(failure)
 
     def _start_worker(self) -> None:
         rows = self._settings.max_batch or CUDA_BATCH_SIZE  # the largest default of any device
-        self._worker = WorkerProcess(self.name, self._config, rows)
-        loaded = self._worker.await_loaded()
+        worker = WorkerProcess(self.name, self._config, rows)
+        with self._changed:
+            self._worker = worker
+            closing = self._closing
+        if closing:
+            worker.kill()
+        loaded = worker.await_loaded()
         self._max_batch = self._settings.max_batch or default_batch_size(loaded.kind)
         if not self.loaded.done():
             self.loaded.set_result(loaded)
+
+    def _serve_next(self) -> bool:
+        """Waits for a batch and serves it; False when the lane closes. Keeps no sound afterwards."""
+        batch = self._next_batch()
+        if batch:
+            self._serve(batch)
+        return batch is not None
 
     def _next_batch(self) -> list[Ticket] | None:
         """Waits for sounds and returns those that go together; ``None`` when the lane closes."""
@@ -186,11 +226,16 @@ class Lane:
                 self._changed.wait()
             if self._closing:
                 return None
-            first = self._queue.take()
-            batch = [first]
-            if self._may_share(first):
-                self._find_companions(batch)
+            gathered = [self._queue.take()]
+            if self._may_share(gathered[0]):
+                self._find_companions(gathered)
+            batch = [ticket for ticket in gathered if not ticket.cancelled]
+            for ticket in gathered:
+                if ticket.cancelled:
+                    ticket.result.cancel()  # while company was looked for
             self._running = batch
+            if self._closing:
+                return None
             if self._worker is not None:
                 self._worker.lower_flags()
         return batch
@@ -223,40 +268,45 @@ class Lane:
         for ticket in batch:
             ticket.started = started
         try:
-            replies = self._transcribe(batch, started)
+            replies = self._transcribe(batch)
         except WorkerLostError:
             self._bury(batch, perf_counter() - started)
             return
-        finally:
-            with self._changed:
-                self._running = ()
         seconds = perf_counter() - started
         share = seconds / len(batch)
         self._queue.seconds_per_sound += SMOOTHING * (share - self._queue.seconds_per_sound)
         self._observer.batch_done(self.name, batch, seconds)
+        with self._changed:
+            self._running = ()
         for ticket, reply in zip(batch, replies, strict=True):
             ticket.finish(reply)
 
-    def _transcribe(self, batch: Sequence[Ticket], started: float) -> Sequence[Reply]:
+    def _transcribe(self, batch: Sequence[Ticket]) -> Sequence[Reply]:
         """Returns the replies of a batch, handing over its segments on the way.
 
         Raises:
             WorkerLostError: the worker died or hangs.
         """
-        if self._worker is None:
+        worker = self._worker
+        if worker is None:
             raise WorkerLostError("there is no worker")
-        self._worker.send([ticket.waveform for ticket in batch], batch[0].recipe)
-        until = started + self._settings.inference_seconds + HANG_SECONDS
-        while True:
-            message = self._worker.receive(max(0.0, until - perf_counter()))
-            if isinstance(message, Done):
-                return message.replies
-            if not isinstance(message, Heard):
-                raise WorkerLostError("the worker spoke out of turn")
-            ticket = batch[message.row]
-            ticket.heard = True
-            if ticket.on_segment is not None and not ticket.cancelled:
-                ticket.on_segment(message.segment)
+        # A worker that hangs may neither take its sounds nor finish what it says: no wait for the
+        # pipe can be trusted with the time.
+        watchdog = threading.Timer(self._settings.inference_seconds + HANG_SECONDS, worker.kill)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            worker.send([ticket.waveform for ticket in batch], batch[0].recipe)
+            while not isinstance(message := worker.receive(), Done):
+                if not isinstance(message, Heard):
+                    raise WorkerLostError("the worker spoke out of turn")
+                ticket = batch[message.row]
+                if ticket.on_segment is not None and not ticket.cancelled:
+                    ticket.heard = True
+                    ticket.on_segment(message.segment)
+            return message.replies
+        finally:
+            watchdog.cancel()
 
     def _bury(self, batch: Sequence[Ticket], seconds: float) -> None:
         """Replaces a worker that died or hangs; sounds that may be innocent get another try, alone."""
@@ -265,19 +315,29 @@ class Lane:
         if self._worker is not None:
             self._worker.kill()
             self._worker.end()
-        again: list[Ticket] = []
-        for ticket in batch:
-            if seconds >= self._settings.inference_seconds:
-                ticket.finish(inference_timeout(self._settings.inference_seconds))
-            elif len(batch) == 1 or ticket.heard or ticket.cancelled:
-                ticket.finish(internal_error())
-            else:
-                ticket.alone, ticket.started = True, None
-                again.append(ticket)
+        in_time = seconds < self._settings.inference_seconds
         with self._changed:
+            self._running = ()
+            again = [
+                t for t in batch if in_time and len(batch) > 1 and not (t.heard or t.cancelled)
+            ]
             for ticket in reversed(again):
+                ticket.alone, ticket.started = True, None
                 self._queue.put_back(ticket)
-        self._start_worker()
+        lost = internal_error if in_time else partial(inference_timeout, self._settings.inference_seconds)  # fmt: skip
+        for ticket in batch:
+            if ticket not in again:
+                ticket.finish(lost())
+        if not self._closing:
+            self._start_worker()
+
+
+def _draining() -> ApiError:
+    return ApiError("draining", "The server is shutting down; send this again later.")
+
+
+def _not_loadable() -> ApiError:
+    return ApiError("model_not_loadable", "The model cannot be loaded.")
 
 
 def inference_timeout(seconds: float) -> ApiError:

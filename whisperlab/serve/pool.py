@@ -128,7 +128,7 @@ class Pool:
                 self._observer.load(name)
                 place = _Place(self._new_lane(configuration), begun=now, last_used=now)
                 self._places[name] = place
-                place.lane.start()
+                place.lane.start(after=tuple(self._leaving))  # memory is freed before it is taken
             else:
                 self._observer.hit(name)
             place.users += 1

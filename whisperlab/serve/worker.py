@@ -9,8 +9,11 @@ really free, and Python in the decode loop does not hold up the server's answers
 from __future__ import annotations
 
 import logging
+import multiprocessing
+import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -150,6 +153,7 @@ def work(config: Mapping[str, Any], connection: Connection, flags: Sequence[int]
     # The parent decides when to stop: a stop signal to the whole group must not cut the drain.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    _leave_with_parent()
     logs.configure("warning")
     try:
         _load_and_answer(config, connection, flags)
@@ -172,21 +176,45 @@ def _load_and_answer(
     connection.send(Loaded(transcriber.load_seconds or 0.0, kind))
     watch = _Watch(connection, flags)
     variants: dict[Recipe, Transcriber] = {}
-    while True:
-        try:
-            batch: Batch = connection.recv()
-            waveforms = [
-                Waveform(
-                    np.frombuffer(connection.recv_bytes(), dtype=np.float32),
-                    sound.sample_rate,
-                    sound.start,
-                    sound.truncated,
-                )
-                for sound in batch.sounds
-            ]
-        except (EOFError, OSError):
-            return
-        connection.send(Done(_answer(transcriber, variants, waveforms, batch.recipe, watch)))
+    # A call each, so that no sound stays in memory while the next is waited for.
+    while _answer_one(transcriber, variants, connection, watch):
+        continue
+
+
+def _leave_with_parent() -> None:
+    """Ends this process when its parent is gone, also in the middle of a batch."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os._exit(1)
+
+    threading.Thread(target=wait, name="parent watch", daemon=True).start()
+
+
+def _answer_one(
+    transcriber: Transcriber,
+    variants: dict[Recipe, Transcriber],
+    connection: Connection,
+    watch: _Watch,
+) -> bool:
+    """Answers the next batch; False when the parent has hung up."""
+    try:
+        batch: Batch = connection.recv()
+        waveforms = [
+            Waveform(
+                np.frombuffer(connection.recv_bytes(), dtype=np.float32),
+                sound.sample_rate,
+                sound.start,
+                sound.truncated,
+            )
+            for sound in batch.sounds
+        ]
+    except (EOFError, OSError):
+        return False
+    connection.send(Done(_answer(transcriber, variants, waveforms, batch.recipe, watch)))
+    return True
 
 
 def transcriber_device(config: Mapping[str, Any]) -> Any:

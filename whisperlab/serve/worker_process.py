@@ -25,20 +25,27 @@ class WorkerLostError(Exception):
 
 
 class WorkerProcess:
-    """A spawned process that holds one engine; up to ``rows`` sounds at a time."""
+    """A spawned process that holds one engine; up to ``rows`` sounds at a time.
+
+    Raises:
+        WorkerLostError: no process could be started.
+    """
 
     def __init__(self, name: str, config: Mapping[str, Any], rows: int) -> None:
         spawn = multiprocessing.get_context("spawn")
-        self._connection, theirs = spawn.Pipe()
-        self._flags = spawn.RawArray("b", rows)
-        self._process = spawn.Process(
-            target=work,
-            args=(dict(config), theirs, self._flags),
-            name=f"whisperlab {name}",
-            daemon=True,
-        )
-        self._process.start()
-        theirs.close()
+        try:
+            self._connection, theirs = spawn.Pipe()
+            with theirs:
+                self._flags = spawn.RawArray("b", rows)
+                self._process = spawn.Process(
+                    target=work,
+                    args=(dict(config), theirs, self._flags),
+                    name=f"whisperlab {name}",
+                    daemon=True,
+                )
+                self._process.start()
+        except OSError as error:
+            raise WorkerLostError(f"no worker could be started: {error.strerror}") from error
 
     @property
     def pid(self) -> int | None:
@@ -51,7 +58,7 @@ class WorkerProcess:
         Raises:
             WorkerLostError: it could not be loaded.
         """
-        message = self.receive(None)
+        message = self.receive()
         if isinstance(message, Loaded):
             return message
         if isinstance(message, LoadFailed):
@@ -81,15 +88,13 @@ class WorkerProcess:
         """Asks the sound in ``row`` to stop; the decode loop sees it at its next step."""
         self._flags[row] = 1
 
-    def receive(self, timeout_seconds: float | None) -> Message:
-        """Returns the worker's next message.
+    def receive(self) -> Message:
+        """Returns the worker's next message; waits for it.
 
         Raises:
-            WorkerLostError: the worker is gone, or said nothing in time.
+            WorkerLostError: the worker is gone.
         """
         try:
-            if not self._connection.poll(timeout_seconds):
-                raise WorkerLostError(f"the worker said nothing for {timeout_seconds} s")
             message: Message = self._connection.recv()
         except (EOFError, OSError) as error:
             raise WorkerLostError("the worker has died") from error
