@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from whisperlab.audio import AudioLimits
 from whisperlab.config.targets import check_targets, locate
 from whisperlab.dataset.protocol import Dataset
-from whisperlab.device import Device, Quantization, resolve
+from whisperlab.device import Device, Quantization, ResolvedKind, resolve
 from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import EngineSettings
@@ -109,8 +109,13 @@ def configuration_hash(config: Mapping[str, Any]) -> str:
     preprocessing chain as an ordered list of ``{name, settings}``.
     """
     device = validate(Device, config["device"], "device")
+    return configuration_hash_on(config, resolve(device.kind))
+
+
+def configuration_hash_on(config: Mapping[str, Any], kind: ResolvedKind) -> str:
+    """Returns the hash of ``config`` on a device that need not be this machine's."""
     part: dict[str, Any] = {group: config[group] for group in HASHED_GROUPS}
-    part["device"] = {"kind": resolve(device.kind)}
+    part["device"] = {"kind": kind}
     part["preprocess"] = [
         {"name": name, "settings": settings} for name, settings in config["preprocess"].items()
     ]

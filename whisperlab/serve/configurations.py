@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
-from whisperlab.config.build import HASHED_GROUPS, build_transcriber, configuration_hash
+from whisperlab.config.build import HASHED_GROUPS, build_transcriber, configuration_hash_on
 from whisperlab.config.compose import compose
 from whisperlab.device import ResolvedKind
 from whisperlab.errors import ConfigError
@@ -55,20 +55,32 @@ class Configuration:
         """The transcriber with nothing loaded: its options, and what its engine can honour."""
         return build_transcriber(self.config)
 
-    def hash(self, kind: ResolvedKind) -> str:
-        """Returns the configuration hash on a device.
+    @property
+    def chooses_device(self) -> bool:
+        """Whether the machine decides on the device (``device=auto``)."""
+        return bool(self.config["device"]["kind"] == "auto")
+
+    def hash(self, automatic: ResolvedKind | None) -> str | None:
+        """Returns the configuration hash where ``device=auto`` means ``automatic``.
+
+        ``None`` if it depends on that and that is not known.
+        """
+        kind = automatic if self.chooses_device else self.config["device"]["kind"]
+        return None if kind is None else configuration_hash_on(self.config, kind)
+
+    def check_measured(self, automatic: ResolvedKind) -> None:
+        """Raises unless this is what a run measured.
 
         Raises:
-            ConfigError: a run was measured on another kind of device, so this is not what it measured.
+            ConfigError: it was measured on another kind of device.
         """
-        found = configuration_hash({**self.config, "device": {"kind": kind}})
+        found = self.hash(automatic)
         if self.measured_hash not in (None, found):
             raise ConfigError(
                 f"run={self.measured.run if self.measured else self.name}: was measured as "
-                f"{self.measured_hash}, here it would be {found} (device {kind}); choose the run's "
-                "device, or evaluate it on this one"
+                f"{self.measured_hash}, here it would be {found} (device {automatic}); serve it where "
+                "it was measured, or evaluate it on this device"
             )
-        return found
 
 
 class Offer:

@@ -89,9 +89,15 @@ class Pool:
 
     @property
     def kind(self) -> ResolvedKind | None:
-        """The kind of device that engines run on here; ``None`` before the first is loaded."""
-        for lane in self.lanes.values():
-            if lane.loaded.done() and lane.loaded.exception() is None:
+        """What ``device=auto`` means here; ``None`` until such a configuration has been loaded."""
+        for name, lane in self.lanes.items():
+            chosen = self.offer.find(name)
+            if (
+                chosen is not None
+                and chosen.chooses_device
+                and lane.loaded.done()
+                and lane.loaded.exception() is None
+            ):
                 return lane.loaded.result().kind
         return None
 
