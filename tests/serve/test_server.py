@@ -248,3 +248,13 @@ def _has_ipv6() -> bool:
     except OSError:
         return False
     return True
+
+
+def test_of_two_servers_on_one_port_the_second_is_refused_before_either_serves() -> None:
+    first = listen("127.0.0.1", 0)
+    try:
+        with pytest.raises(ConfigError, match="in use"):
+            listen("127.0.0.1", first[0].getsockname()[1])
+    finally:
+        for bound in first:
+            bound.close()

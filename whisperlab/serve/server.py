@@ -119,6 +119,8 @@ def _bind(family: int, address: tuple[Any, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
+        # Now, not when it is served from: two servers can bind one port, and only one can listen.
+        listener.listen(BACKLOG)
     except OSError:
         listener.close()
         raise
