@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import signal
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +16,7 @@ from serve_settings import settings_of
 from whisperlab.config.compose import compose
 from whisperlab.errors import ConfigError
 from whisperlab.serve.command import check_exposure
-from whisperlab.serve.configurations import Offer, from_run, offered
+from whisperlab.serve.configurations import Configuration, Offer, from_run, offered
 from whisperlab.serve.environment import environment_overrides, with_environment
 from whisperlab.serve.settings import serve_settings
 
@@ -136,3 +140,56 @@ def test_a_server_that_cannot_start_says_why_in_one_line(
     assert len(complaints) == 1
     assert said in complaints[0]
     assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_said_before_a_model_is_loaded() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, started(taken.getsockname()[1]) as server:
+        _, said = server.communicate(timeout=60)
+    assert server.returncode == 2
+    assert said.startswith("error: cannot listen on 127.0.0.1:")
+    assert len(said.splitlines()) == 1  # nothing was begun that had to be stopped
+
+
+def test_a_stop_signal_while_the_model_loads_is_a_good_end() -> None:
+    with started(0) as server:
+        assert server.stdout is not None
+        for line in server.stdout:
+            if line.startswith("listening"):
+                break
+        server.send_signal(signal.SIGTERM)
+        _, said = server.communicate(timeout=60)
+    assert server.returncode == 0, said
+    assert "error" not in said
+
+
+@contextmanager
+def started(port: int) -> Iterator[subprocess.Popen[str]]:
+    server = subprocess.Popen(
+        [sys.executable, "-m", "whisperlab.serve", f"port={port}", "engine=replay"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        yield server
+    finally:
+        if server.poll() is None:
+            server.kill()
+            server.communicate()
+
+
+def test_a_device_that_was_chosen_is_the_one_in_the_hash_whatever_others_run_on() -> None:
+    config = compose("transcriber", ["device=cpu"])
+    chosen = Configuration("chosen", config)
+    automatic = Configuration("automatic", {**config, "device": {"kind": "auto"}})
+    assert chosen.hash("cuda") == chosen.hash("cpu") == automatic.hash("cpu")
+    assert automatic.hash("cuda") != automatic.hash("cpu")
+
+
+def test_a_run_from_another_device_is_recognised_by_its_hash() -> None:
+    config = compose("transcriber", [])
+    hash_on_gpu = Configuration("x", config).hash("cuda")
+    measured = Configuration("x", config, measured_hash=hash_on_gpu)
+    measured.check_measured("cuda")
+    with pytest.raises(ConfigError, match="serve it where it was measured"):
+        measured.check_measured("cpu")

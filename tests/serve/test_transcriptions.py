@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -226,6 +227,7 @@ def test_a_client_that_hangs_up_takes_its_work_with_it(slow: Running) -> None:
             'in_engine{configuration="default"} 1.0' not in shown
         ):
             assert perf_counter() < until, shown
+        assert "whisperlab_requests_in_flight 1.0" in shown
     started = perf_counter()
     until = started + 30
     while 'in_engine{configuration="default"} 1.0' in httpx.get(f"{slow.base_url}/metrics").text:
@@ -233,16 +235,22 @@ def test_a_client_that_hangs_up_takes_its_work_with_it(slow: Running) -> None:
     assert perf_counter() - started < 1.0
 
 
-def test_a_finished_run_is_served_with_what_was_measured(tmp_path: Path) -> None:
-    run = tmp_path / "replayed"
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    folder = tmp_path_factory.mktemp("runs") / "replayed"
     subprocess.run(
         [
             sys.executable, "-m", "whisperlab.eval", "engine=replay", "engine.default_text=zero",
-            f"run_dir={run}", "latency_utterances=2", "resamples=100",
+            f"run_dir={folder}", "latency_utterances=2", "resamples=100",
         ],
         check=True,
         capture_output=True,
     )  # fmt: skip
+    return folder
+
+
+def test_a_finished_run_is_served_with_what_was_measured(run: Path, tmp_path: Path) -> None:
     card = json.loads((run / "run.json").read_text())
     scores = json.loads((run / "scores.json").read_text())
     with running_server(tmp_path, f"run={run}") as running:
@@ -260,6 +268,37 @@ def test_a_finished_run_is_served_with_what_was_measured(tmp_path: Path) -> None
     assert answered.headers["x-whisperlab-config"] == card["configuration_hash"]
     assert answered.json()["text"] == "zero"
     assert str(tmp_path) not in json.dumps(shown)
+
+
+def test_a_run_that_was_measured_elsewhere_is_not_served_beside_others(
+    run: Path, tmp_path: Path
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(run, elsewhere)
+    card = json.loads((elsewhere / "run.json").read_text())
+    card["configuration_hash"] = "0123456789abcdef"
+    (elsewhere / "run.json").write_text(json.dumps(card))
+    served = subprocess.run(
+        [sys.executable, "-m", "whisperlab.serve", "port=0", f"run=[{run},{elsewhere}]"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert served.returncode == 2, served.stderr
+    assert "error: run=elsewhere: was measured as 0123456789abcdef" in served.stderr
+
+
+def test_a_run_is_served_alone(run: Path) -> None:
+    served = subprocess.run(
+        [sys.executable, "-m", "whisperlab.serve", f"run={run}", "decode.language=de"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert served.returncode == 2, served.stderr
+    assert "error: decode.language=de: run= serves exactly what was measured" in served.stderr
 
 
 def test_server_timing_sums_stages_under_their_public_names() -> None:

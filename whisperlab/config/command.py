@@ -105,6 +105,11 @@ def chosen(group: str) -> str | None:
     return None if choice is None else str(choice)
 
 
+def overridden() -> list[str]:
+    """Returns the overrides of the running job, as they were written."""
+    return list(HydraConfig.get().overrides.task)
+
+
 _received: list[int] = []
 """Stop signals of this process, in the order of arrival; a process has one set of handlers."""
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
 
-from whisperlab.config.command import chosen
+from whisperlab.config.command import chosen, overridden
 from whisperlab.errors import ConfigError
 from whisperlab.serve import logs
 from whisperlab.serve.application import create_app
-from whisperlab.serve.configurations import Offer, offered
+from whisperlab.serve.configurations import TRANSCRIBER_KEYS, Offer, offered
 from whisperlab.serve.guard import install
 from whisperlab.serve.rates import RateLimiter
 from whisperlab.serve.server import run_server
@@ -34,6 +35,7 @@ def serve(config: Mapping[str, Any], mount: Mount | None = None) -> int:
         ConfigError: a setting is wrong, or the address would be open to anybody.
     """
     settings = serve_settings(config)
+    check_run_alone(settings, overridden())
     offer = offered(config, settings, chosen("preset") or "default")
     check_exposure(settings)
     logs.configure(settings.log_level)
@@ -80,6 +82,23 @@ def check_exposure(settings: ServeSettings) -> None:
         "one (python -m whisperlab.serve.keys create NAME --file FILE) and set serve.keys_file=FILE, "
         "or say serve.allow_keyless=true"
     )
+
+
+def check_run_alone(settings: ServeSettings, overrides: Sequence[str]) -> None:
+    """Raises if ``run=`` stands beside a setting of the transcriber, which would be without effect.
+
+    Raises:
+        ConfigError: naming the setting.
+    """
+    if settings.run is None:
+        return
+    for override in overrides:
+        key = re.split(r"[.@/=]", override.lstrip("+~"), maxsplit=1)[0]
+        if key in (*TRANSCRIBER_KEYS, "preset"):
+            raise ConfigError(
+                f"{override}: run= serves exactly what was measured; leave it out, or evaluate that "
+                "and serve its run"
+            )
 
 
 def _is_local(host: str) -> bool:

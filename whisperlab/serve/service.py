@@ -8,9 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -19,6 +19,7 @@ from typing import Final, Self
 import whisperlab
 from whisperlab.audio import AudioLimits, Waveform, decode
 from whisperlab.audio.sandbox import DecodeSandbox
+from whisperlab.device import resolve
 from whisperlab.errors import ConfigError, ModelError, WhisperlabError
 from whisperlab.serve.body import ByteBudget
 from whisperlab.serve.configurations import Configuration, Offer
@@ -30,6 +31,7 @@ from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.rates import RateLimiter
 from whisperlab.serve.settings import ServeSettings
+from whisperlab.serve.turns import Turns
 from whisperlab.serve.worker import Recipe
 from whisperlab.serve.worker_process import WorkerLostError
 from whisperlab.stopwatch import Stopwatch
@@ -57,7 +59,11 @@ ROUTES: Final = (
 
 
 class Service:
-    """The parts of one server; entering it begins to load, leaving it ends every process of ours."""
+    """The parts of one server; leaving it ends every process of ours.
+
+    :meth:`lifespan` begins to load the default configuration: when the address is bound and stop
+    signals are handled, not before.
+    """
 
     def __init__(self, offer: Offer, settings: ServeSettings) -> None:
         self.offer = offer
@@ -76,7 +82,9 @@ class Service:
             limits, max_bytes=most if limits.max_bytes is None else min(most, limits.max_bytes)
         )
         self.sandbox = DecodeSandbox(settings.limits.decoders, self.audio_limits)
-        self.decoding = ThreadPoolExecutor(settings.limits.decoders, thread_name_prefix="decode")
+        self.decoding = Turns(
+            settings.limits.decoders, settings.limits.queue_size, settings.limits.queue_seconds
+        )
         self._tests = ThreadPoolExecutor(1, thread_name_prefix="self-test")
         self.draining = False
         self.passed_self_test = False
@@ -86,8 +94,7 @@ class Service:
         """... and the command's exit code for it."""
 
     def __enter__(self) -> Self:
-        """Loads the default configuration and transcribes the bundled clip, in the background."""
-        self._tests.submit(self._self_test)
+        """Returns itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -95,7 +102,7 @@ class Service:
         self.draining = True
         self.pool.close()
         self.sandbox.close()
-        self.decoding.shutdown(cancel_futures=True)
+        self.decoding.close()
         self._tests.shutdown(cancel_futures=True)
 
     def decode(self, encoded: bytes, stopwatch: Stopwatch) -> Waveform:
@@ -107,27 +114,36 @@ class Service:
         started = perf_counter()
         outcome = "ok"
         try:
-            return self.sandbox.decode(encoded, stopwatch)
+            return self.sandbox.decode(encoded, stopwatch, self.settings.limits.queue_seconds)
         except WhisperlabError as error:
             outcome = error.code
             raise
         finally:
             self.metrics.decoded(perf_counter() - started, outcome)
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Counts a request as in flight."""
+        self.requests_in_flight += 1
+        try:
+            yield
+        finally:
+            self.requests_in_flight -= 1
+
     def hash_of(self, configuration: Configuration) -> str | None:
         """Returns the configuration hash; ``None`` until the device is known."""
-        kind = self.pool.kind
-        return None if kind is None else configuration.hash(kind)
+        return configuration.hash(self.pool.kind)
 
     def _load(self) -> Load:
         """Returns the state that metrics show."""
         lanes = self.pool.lanes
+        decoders = self.sandbox.counts
         return Load(
             requests_in_flight=self.requests_in_flight,
             queue_depth={name: lane.depth for name, lane in lanes.items()},
             in_engine={name: lane.in_engine for name, lane in lanes.items()},
             loaded=[name for name, lane in lanes.items() if lane.loaded.done() and not lane.closed],
-            decoders=self.sandbox.counts,
+            decoders=replace(decoders, waiting=decoders.waiting + self.decoding.waiting),
         )
 
     def drain(self) -> None:
@@ -167,7 +183,11 @@ class Service:
 
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
-        """Ties what belongs to the event loop to the application's life."""
+        """Ties what belongs to the event loop to the application's life.
+
+        Loads the default configuration and transcribes the bundled clip, in the background.
+        """
+        self._tests.submit(self._self_test)
         yield
         await self.rates.close()
 
@@ -176,8 +196,8 @@ class Service:
         default = self.offer.default
         try:
             with self.pool.lease(default) as lane:
-                kind = lane.loaded.result().kind
-                default.hash(kind)  # a run that was measured on another device is not served
+                lane.loaded.result()
+                self._check_measured()
                 recipe = Recipe(default.transcriber.options)
                 ticket = lane.submit(decode(SELF_TEST_CLIP), recipe, "self-test")
                 reply = ticket.result.result()
@@ -196,7 +216,15 @@ class Service:
             self.passed_self_test = True
             _logger.info("ready", extra={"configuration": default.name})
 
+    def _check_measured(self) -> None:
+        """Raises ``ConfigError`` for a run that was measured on another kind of device."""
+        for configuration in self.offer:
+            if configuration.measured_hash is not None:
+                configuration.check_measured(self.pool.kind or resolve("auto"))
+
     def _fail(self, reason: str, exit_code: int) -> None:
+        if self.draining:
+            return  # it stops already
         self.failure, self.exit_code = " ".join(reason.split()), exit_code
         os.kill(os.getpid(), signal.SIGTERM)  # the server drains and the command says why
 

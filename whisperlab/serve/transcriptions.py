@@ -24,7 +24,6 @@ from whisperlab.errors import UnsupportedOptionError, WhisperlabError
 from whisperlab.serve.answers import answer, logprobs, token_usage, verbose
 from whisperlab.serve.body import Lease, read_form
 from whisperlab.serve.events import DeltaWriter, event
-from whisperlab.serve.form import RequestForm
 from whisperlab.serve.keys import Caller
 from whisperlab.serve.lane import Lane, inference_timeout
 from whisperlab.serve.parameters import Wanted, read_parameters
@@ -129,17 +128,21 @@ class TranscriptionRoute:
         caller = service.keys.identify(authorization, request.state.client_address)
         request.state.caller = caller.name
         rates = await service.rates.admit(caller)
-        with service.rates.in_flight(caller), service.budget.lease() as lease:
+        with (
+            service.answering(),
+            service.rates.in_flight(caller),
+            service.budget.lease() as lease,
+        ):
             exchange = _Exchange(scope, receive, send, caller, lease, headers=dict(rates))
             try:
-                form = await read_form(request, service.settings.limits, lease)
-                await self._transcribe(exchange, form)
+                await self._transcribe(exchange, request)
             except ApiError as error:
                 error.headers = {**exchange.all_headers(), **error.headers}
                 raise
 
-    async def _transcribe(self, exchange: _Exchange, form: RequestForm) -> None:
+    async def _transcribe(self, exchange: _Exchange, request: Request) -> None:
         service = self._service
+        form = await read_form(request, service.settings.limits, exchange.lease)
         wanted = read_parameters(
             form.fields,
             self._task,
@@ -153,24 +156,38 @@ class TranscriptionRoute:
             exchange.headers[CONFIGURATION_HEADER] = known_hash
         if wanted.ignored:
             exchange.warnings.append(f"ignored fields: {' '.join(map(_plain, wanted.ignored))}")
-        waveform = await self._decode(exchange, form.file)
-        exchange.lease.hold(waveform.samples.nbytes)
-        exchange.headers.update(
-            await service.rates.charge(exchange.caller, waveform.duration_seconds)
-        )
-        async with self._ticket(exchange, wanted, waveform) as (heard, wait):
-            if wanted.stream:
-                await _stream(exchange, wanted, heard, wait)
-            else:
-                await _answer(exchange, wanted, await wait())
-
-    async def _decode(self, exchange: _Exchange, encoded: bytes) -> Waveform:
-        loop = asyncio.get_running_loop()
-        decode = partial(self._service.decode, encoded, exchange.stopwatch)
+        gone = asyncio.ensure_future(_gone(exchange.receive))
         try:
-            waveform = await loop.run_in_executor(self._service.decoding, decode)
+            waveform = await self._decode(exchange, form.file, gone)
+            exchange.lease.drop(len(form.file))
+            del form  # the sound as it was sent need not wait for its turn
+            exchange.lease.hold(waveform.samples.nbytes)
+            exchange.headers.update(
+                await service.rates.charge(exchange.caller, waveform.duration_seconds)
+            )
+            async with self._ticket(exchange, wanted, waveform, gone) as (heard, wait):
+                if wanted.stream:
+                    await _stream(exchange, wanted, heard, wait)
+                else:
+                    await _answer(exchange, wanted, await wait())
+        finally:
+            gone.cancel()
+
+    async def _decode(
+        self, exchange: _Exchange, encoded: bytes, gone: asyncio.Future[None]
+    ) -> Waveform:
+        decode = partial(self._service.decode, encoded, exchange.stopwatch)
+        decoding = asyncio.ensure_future(self._service.decoding.take(decode))
+        waiting: set[asyncio.Future[Any]] = {decoding, gone}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if not decoding.done():
+                raise ClientDisconnect
+            waveform = decoding.result()
         except WhisperlabError as error:
             raise from_error(error, "file") from error
+        finally:
+            decoding.cancel()
         exchange.scope["state"]["audio_seconds"] = waveform.duration_seconds
         if waveform.truncated:
             exchange.warnings.append("audio_truncated")
@@ -178,31 +195,26 @@ class TranscriptionRoute:
 
     @asynccontextmanager
     async def _ticket(
-        self, exchange: _Exchange, wanted: Wanted, waveform: Waveform
+        self, exchange: _Exchange, wanted: Wanted, waveform: Waveform, gone: asyncio.Future[None]
     ) -> AsyncIterator[tuple[_Heard, Callable[[], Awaitable[Reply]]]]:
         """Gives the sound's segments as they come, and a way to wait for its reply."""
         heard = _Heard(asyncio.get_running_loop())
-        gone = asyncio.ensure_future(_gone(exchange.receive))
-        try:
-            with self._service.pool.lease(wanted.configuration) as lane:
-                ticket = lane.submit(
-                    waveform,
-                    wanted.recipe,
-                    exchange.caller.name,
-                    heard.add if wanted.stream else None,
-                )
-                try:
-                    yield heard, partial(self._wait, exchange, wanted, lane, ticket, gone)
-                finally:
-                    if not ticket.result.done():
-                        lane.cancel(ticket)
-        finally:
-            gone.cancel()
+        with self._service.pool.lease(wanted.configuration) as lane:
+            ticket = lane.submit(
+                waveform,
+                wanted.recipe,
+                exchange.caller.name,
+                heard.add if wanted.stream else None,
+            )
+            try:
+                yield heard, partial(self._wait, exchange, lane, ticket, gone)
+            finally:
+                if not ticket.result.done():
+                    lane.cancel(ticket)
 
     async def _wait(
         self,
         exchange: _Exchange,
-        wanted: Wanted,
         lane: Lane,
         ticket: Ticket,
         gone: asyncio.Future[None],
