@@ -5,7 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# How long one example takes says how busy the machine is, and nothing else.
+hypothesis.settings.register_profile("whisperlab", deadline=None)
+hypothesis.settings.load_profile("whisperlab")
 
 
 def pytest_configure(config: pytest.Config) -> None:

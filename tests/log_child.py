@@ -18,7 +18,7 @@ from whisperlab.serve import logs
 from whisperlab.serve.problems import ApiError
 
 LOGGER = logging.getLogger("whisperlab.serve.child")
-CANARY = sys.argv[1]
+CANARY = sys.argv[-1]
 
 
 def fail() -> None:

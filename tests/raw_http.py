@@ -90,6 +90,12 @@ class RawClient:
             headers[name.lower()] = value
         return RawAnswer(int(first.split(" ")[1]), headers, b"", closed=False)
 
+    def rest(self) -> bytes:
+        """Reads what comes until the server ends the connection, as it stands on the wire."""
+        while self._receive():
+            pass
+        return self._take(len(self._received))
+
     def is_closed(self, within: float = 3.0) -> bool:
         """Whether the server ends the connection, throwing away what still comes."""
         self.socket.settimeout(within)
@@ -108,9 +114,7 @@ class RawClient:
         if "content-length" in headers:
             return self._take(int(headers["content-length"]))
         if headers.get("transfer-encoding") != "chunked":
-            while self._receive():
-                pass
-            return self._take(len(self._received))
+            return self.rest()
         body = bytearray()
         while size := int(self._until(b"\r\n"), 16):
             body += self._take(size)
