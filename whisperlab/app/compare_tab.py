@@ -48,10 +48,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
             sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound")
-            names = gr.Dropdown(
-                speech.names,
+            names = speech.chooser(
                 value=speech.names[:2],
-                multiselect=True,
                 label="Configurations",
                 info="More of them: start with 'serve.presets=[...]'",
             )

@@ -47,7 +47,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
     """Lays the tab out."""
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
-            configuration = gr.Dropdown(speech.names, value=speech.names[0], label="Configuration")
+            configuration = speech.chooser(value=speech.names[0], label="Configuration")
             microphone = gr.Audio(
                 type="filepath", sources=["microphone"], streaming=True, label="Microphone"
             )

@@ -13,7 +13,14 @@ from typing import Final
 import gradio as gr
 from fastapi import FastAPI
 
-from whisperlab.app import compare_tab, evaluate_tab, live_tab, preprocess_tab, transcribe_tab
+from whisperlab.app import (
+    compare_tab,
+    evaluate_tab,
+    live_tab,
+    preprocess_tab,
+    runs_tab,
+    transcribe_tab,
+)
 from whisperlab.app.reports import add_reports
 from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Speech
@@ -25,6 +32,7 @@ TABS: Final[tuple[tuple[str, Callable[[Speech, AppSettings], None]], ...]] = (
     ("Compare", compare_tab.build),
     ("Preprocess", preprocess_tab.build),
     ("Evaluate", evaluate_tab.build),
+    ("Runs", runs_tab.build),
 )
 """Title and builder of each tab, in the order of the page."""
 
@@ -55,6 +63,7 @@ def build_page(speech: Speech, settings: AppSettings) -> gr.Blocks:
         for title, build in TABS:
             with gr.Tab(title):
                 build(speech, settings)
+        page.load(speech.chosen_anew, None, speech.choosers, api_visibility="private")
     page.queue(
         max_size=settings.queue_size, default_concurrency_limit=settings.concurrency, api_open=True
     )

@@ -53,8 +53,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 multiselect=True,
                 label="Steps, in the order in which they run",
             )
-            configuration = gr.Dropdown(
-                speech.names, value=speech.names[0], label="Configuration that listens"
+            configuration = speech.chooser(
+                value=speech.names[0], label="Configuration that listens"
             )
             with gr.Row():
                 start = gr.Button("Show", variant="primary")

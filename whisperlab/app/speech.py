@@ -60,6 +60,20 @@ class Speech:
         self.choosers.append(dropdown)
         return dropdown
 
+    def offer(self, configuration: Configuration) -> None:
+        """Offers one more configuration in every tab and by the API, from now on.
+
+        Raises:
+            ConfigError: another configuration has that name, or it cannot be built.
+        """
+        _ = configuration.transcriber  # every value is checked before anybody can choose it
+        self.service.offer.add(configuration)
+        self.service.metrics.add_configuration(configuration.name)
+
+    def chosen_anew(self) -> list[dict[str, Any]]:
+        """Returns what makes every chooser show the configurations of this moment."""
+        return [gr.update(choices=self.names) for _ in self.choosers]
+
     def find(self, names: Any) -> list[Configuration]:
         """Returns the configurations of these names, each once.
 

@@ -46,7 +46,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 [sound],
                 label="Examples (spoken digits)",
             )
-            configuration = gr.Dropdown(speech.names, value=speech.names[0], label="Configuration")
+            configuration = speech.chooser(value=speech.names[0], label="Configuration")
             language = gr.Dropdown(LANGUAGES, value="", label="Language")
             task = gr.Radio(["transcribe", "translate"], value="transcribe", label="Task")
             words = gr.Checkbox(label="Times of words")

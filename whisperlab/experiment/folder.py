@@ -212,7 +212,7 @@ def scores_from_json(content: Mapping[str, Any]) -> Scores:
 def _read(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:  # the last: 10^5 brackets
         raise ConfigError(
             f"{path}: not readable as JSON ({error}); choose another run_dir"
         ) from error

@@ -6,6 +6,7 @@ request only ever picks one by its name. Nothing is loaded here.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -89,6 +90,7 @@ class Offer:
     def __init__(
         self, configurations: Sequence[Configuration], aliases: Mapping[str, str | None]
     ) -> None:
+        self._adding = threading.Lock()
         self._by_name: dict[str, Configuration] = {}
         for configuration in configurations:
             if configuration.name in self._by_name:
@@ -107,6 +109,19 @@ class Offer:
                 )
             if alias not in self._by_name:
                 self.aliases[alias] = target
+
+    def add(self, configuration: Configuration) -> None:
+        """Offers one more configuration; may be called from any thread while others read.
+
+        Raises:
+            ConfigError: another configuration has that name.
+        """
+        with self._adding:
+            present = self.find(configuration.name)
+            if present is not None and present != configuration:
+                raise ConfigError(f"another configuration is called {configuration.name} already")
+            # A new mapping: whoever goes through the old one sees it unchanged.
+            self._by_name = {**self._by_name, configuration.name: configuration}
 
     def __iter__(self) -> Iterator[Configuration]:
         return iter(self._by_name.values())
@@ -139,8 +154,10 @@ def offered(config: Mapping[str, Any], settings: ServeSettings, name: str) -> Of
     return Offer(configurations, settings.aliases)
 
 
-def from_run(folder: Path) -> Configuration:
+def from_run(folder: Path, name: str | None = None) -> Configuration:
     """Returns exactly the configuration that the finished run in ``folder`` measured.
+
+    It is called ``name``, else as the folder is.
 
     Raises:
         ConfigError: there is no finished run.
@@ -153,7 +170,7 @@ def from_run(folder: Path) -> Configuration:
         run=folder.resolve().name,
         dataset=dataset_name(card),
         utterances=scores.utterances.scored,
-        profile=scores.profile["name"],
+        profile=str(scores.profile.get("name", "")),
         wer=None if wer is None else wer.value,
         wer_low=None if wer is None else wer.low,
         wer_high=None if wer is None else wer.high,
@@ -165,7 +182,7 @@ def from_run(folder: Path) -> Configuration:
     if missing:
         raise ConfigError(f"run={folder}: its run.json has no {missing[0]}; evaluate it again")
     return Configuration(
-        measured.run,
+        name or measured.run,
         {key: card.config[key] for key in TRANSCRIBER_KEYS},
         measured,
         card.configuration_hash,

@@ -30,7 +30,7 @@ process_*                                                                 memory
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
@@ -100,7 +100,7 @@ class Metrics:
         load: Callable[[], Load],
     ) -> None:
         self._routes = frozenset(routes)
-        self._configurations = tuple(configurations)
+        self._configurations = list(configurations)
         self.registry = CollectorRegistry()
         self._requests = self._counter(
             "http_requests", "Answers", "route", "method", "status", "configuration"
@@ -139,6 +139,11 @@ class Metrics:
         )
         self.registry.register(_StateCollector(version, self._configurations, load))
         ProcessCollector(registry=self.registry)
+
+    def add_configuration(self, name: str) -> None:
+        """Makes a label of one more configuration."""
+        if name not in self._configurations:
+            self._configurations.append(name)
 
     def request(
         self, route: str | None, method: str, status: int, configuration: str | None, seconds: float
@@ -204,7 +209,7 @@ class _StateCollector(Collector):
     """Asks for the state once a scrape, so that all numbers are of one moment."""
 
     def __init__(
-        self, version: str, configurations: tuple[str, ...], load: Callable[[], Load]
+        self, version: str, configurations: Sequence[str], load: Callable[[], Load]
     ) -> None:
         self._version = version
         self._configurations = configurations
