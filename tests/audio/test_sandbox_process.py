@@ -348,3 +348,8 @@ def test_a_thread_may_end_without_taking_the_processes_it_asked_for() -> None:
     with sandbox:
         assert isinstance(sandbox.decode(wav()), Waveform)
         assert sandbox.counts.started == 1
+
+
+def test_an_honest_sound_may_get_a_quarter_of_a_core() -> None:
+    limits = SandboxLimits()
+    assert limits.wall_seconds == 4 * limits.cpu_seconds

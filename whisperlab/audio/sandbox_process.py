@@ -57,14 +57,16 @@ class SandboxLimits:
     Attributes:
         address_space_bytes: all of it, Python and libraries (0.23 GB) included. The hour of sound
             that ``AudioLimits`` allows takes 0.26 GB and the bytes of its file.
-        cpu_seconds: for one sound, rounded up to whole seconds.
-        wall_seconds: for one sound, from its first byte to its last sample; then it is killed.
+        cpu_seconds: for one sound, rounded up to whole seconds. An hour of Opus at 48 kHz takes 16.
+        wall_seconds: for one sound, from its first byte to its last sample; then it is killed. Four
+            times ``cpu_seconds``: who works is stopped by those, and an honest hour may get a
+            quarter of a core on a busy machine; this stops who hangs without working.
         sounds_per_worker: a process that has answered so many is replaced.
     """
 
     address_space_bytes: Annotated[int, Field(ge=1 << 29)] = 1 << 30
     cpu_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
-    wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 30.0
+    wall_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 120.0
     sounds_per_worker: Annotated[int, Field(ge=1)] = 200
 
 
