@@ -12,6 +12,7 @@ from whisperlab.engine.options import DecodeOptions
 from whisperlab.errors import UnsupportedOptionError
 from whisperlab.serve.answers import answer, seeks, token_usage, verbose
 from whisperlab.serve.parameters import ResponseFormat, Wanted
+from whisperlab.serve.problems import ApiError
 from whisperlab.serve.worker import Recipe, Reply, Token
 from whisperlab.transcript import Segment, Transcript, Word
 
@@ -113,3 +114,9 @@ def test_tokens_are_encoder_positions_and_decoded_ids() -> None:
         "input_token_details": {"audio_tokens": 1601, "text_tokens": 0},
         "seconds": 33,
     }
+
+
+def test_an_error_can_be_kept_in_a_set() -> None:
+    error = ApiError("overloaded", "busy")
+    assert error in {error}
+    assert error != ApiError("overloaded", "busy")

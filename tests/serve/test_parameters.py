@@ -11,6 +11,7 @@ from whisperlab.config.compose import compose
 from whisperlab.engine.options import Task
 from whisperlab.segmentation.silero_vad import SileroVad
 from whisperlab.serve.configurations import TRANSCRIBER_KEYS, Configuration, Offer
+from whisperlab.serve.form import FormFields
 from whisperlab.serve.parameters import Wanted, read_parameters
 from whisperlab.serve.problems import ApiError
 
@@ -193,3 +194,14 @@ def test_unknown_fields_are_named_and_refused_where_strictness_is_asked_for() ->
     with pytest.raises(ApiError) as refused:
         understand({"evil": "1"}, strict=True)
     assert (refused.value.code, refused.value.param) == ("invalid_value", "evil")
+
+
+def test_a_speakers_reference_is_unsupported_however_long_it_is() -> None:
+    fields = FormFields()
+    name = fields.open("known_speaker_references[]")
+    with pytest.raises(ApiError) as error:
+        fields.put(name, "data:audio/wav;base64," + "A" * 100_000)
+    assert (error.value.code, error.value.param) == (
+        "unsupported_value",
+        "known_speaker_references",
+    )

@@ -6,7 +6,6 @@ guard's, what a model is the pool's.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -21,10 +20,10 @@ from starlette.types import Receive, Scope, Send
 from whisperlab.serve.configurations import Configuration
 from whisperlab.serve.openapi import docs_page, openapi_document
 from whisperlab.serve.problems import ApiError
+from whisperlab.serve.rates import shown_storage
 from whisperlab.serve.service import Service
 from whisperlab.serve.transcriptions import TranscriptionRoute
 
-_PASSWORD: Final = re.compile(r"(?<=://)[^@/]*@")
 Page = Callable[[Request], Awaitable[Response]]
 REDACTED: Final = "(redacted)"
 
@@ -107,7 +106,7 @@ class _Pages:
         settings = asdict(self._service.settings)
         settings["keys_file"] = settings["keys_file"] and REDACTED
         settings["run"] = settings["run"] and REDACTED
-        settings["rates"]["storage"] = _PASSWORD.sub(f"{REDACTED}@", settings["rates"]["storage"])
+        settings["rates"]["storage"] = shown_storage(settings["rates"]["storage"])
         configurations = {
             one.name: {
                 "hash": self._service.hash_of(one),

@@ -33,6 +33,9 @@ MAX_BYTES_OF: Final[Mapping[str, int]] = {
 FILE_NAMES: Final = ("file", "audio")
 """The sound's names: OpenAI's, and that of the JSON body of the predecessor of this server."""
 
+REFUSED_ANYWAY: Final = frozenset({"known_speaker_references"})
+"""Sounds of speakers, as data URLs: nothing here tells speakers apart, however short they are."""
+
 _LISTS: Final = frozenset(
     {"include", "timestamp_granularities", "known_speaker_names", "known_speaker_references"}
 )
@@ -134,5 +137,7 @@ def duplicate(name: str) -> ApiError:
 def check_length(name: str, n_bytes: int) -> None:
     """Raises ``invalid_value`` if a field called ``name`` must not have ``n_bytes``."""
     allowed = MAX_BYTES_OF.get(name, MAX_FIELD_BYTES)
+    if n_bytes > allowed and name in REFUSED_ANYWAY:
+        raise ApiError("unsupported_value", "This server does not tell speakers apart.", name)
     if n_bytes > allowed:
         raise ApiError("invalid_value", f"expected at most {allowed} bytes in {name}", name)

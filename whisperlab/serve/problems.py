@@ -83,7 +83,7 @@ RETRY_SECONDS: Final = 1
 """What a 503 tells the client to wait when nothing better is known."""
 
 
-@dataclass(slots=True)
+@dataclass(eq=False)
 class ApiError(Exception):
     """An answer with an error envelope; ``code`` decides the status.
 

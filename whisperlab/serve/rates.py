@@ -58,6 +58,9 @@ REDIS_RETRY_SECONDS: Final = 5.0
 CONNECT_LIMIT: Final = 1_000_000
 """Of the count that only shows that Redis counts: nobody starts so many servers a minute."""
 
+MEMORY: Final = "memory"
+"""The storage that is this process's own."""
+
 KEY_PREFIX: Final = "whisperlab"
 """What our keys in Redis begin with."""
 
@@ -99,7 +102,7 @@ class RateLimiter:
         self._shared_from = -math.inf
         """The moment (monotonic) from which Redis is asked again."""
         self._lost = False
-        if settings.storage != "memory":
+        if settings.storage != MEMORY:
             self._pool = _redis_pool(settings.storage)
             self._shared = SlidingWindowCounterRateLimiter(_redis_storage(self._pool))
 
@@ -118,7 +121,7 @@ class RateLimiter:
             # TypeError, ValueError: redis-py's, for options in the URL
             cause = error.storage_error if isinstance(error, StorageError) else error
             raise ConfigError(
-                f"serve.rates.storage: no answer from Redis at {_shown(self._settings.storage)} "
+                f"serve.rates.storage: no answer from Redis at {shown_storage(self._settings.storage)} "
                 f"({cause}); start it, mend the URL, or set serve.rates.storage=memory"
             ) from error
 
@@ -265,7 +268,7 @@ def _redis_pool(url: str) -> Any:
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
     except ValueError as error:
-        raise ConfigError(f"serve.rates.storage: {_shown(url)}: {error}") from error
+        raise ConfigError(f"serve.rates.storage: {shown_storage(url)}: {error}") from error
 
 
 def _redis_storage(pool: Any) -> Any:
@@ -309,7 +312,13 @@ def _headers(what: str, limit: str, left: str, standing: _Standing, room: int) -
     }
 
 
-def _shown(url: str) -> str:
-    """Returns a Redis URL without its password and options."""
+def shown_storage(url: str) -> str:
+    """Returns where counts are kept: a Redis URL without its name, password and options.
+
+    >>> shown_storage("redis://anna:pa@ss@127.0.0.1:6379/0?password=x"), shown_storage("memory")
+    ('redis://127.0.0.1:6379/0', 'memory')
+    """
+    if url == MEMORY:
+        return url
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
