@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisperlab.serve.rate_window import Window, duration
+from whisperlab.serve.rate_window import LocalWindows, Window, duration
 
 WINDOWS = st.builds(
     Window,
@@ -56,3 +56,17 @@ def test_a_duration_reads_back_as_itself(milliseconds: int) -> None:
     minutes, seconds, thousandths = found.groups()
     read = int(minutes or 0) * 60 + float(seconds or 0) + int(thousandths or 0) / 1000
     assert read == pytest.approx(milliseconds / 1000, abs=1e-9)
+
+
+def test_callers_have_counts_of_their_own_and_share_the_turn_of_the_window() -> None:
+    windows = LocalWindows(60)
+    assert windows.hit("a", limit=10, cost=10, now=30.0)[0]
+    assert windows.hit("b", limit=10, cost=1, now=30.0)[1] == Window(0, 1, 30.0, 60)
+    admitted, window = windows.hit("a", limit=10, cost=1, now=90.0)
+    assert (admitted, window) == (True, Window(10, 1, 30.0, 60))  # 10 / 2 + 1
+
+
+def test_after_two_windows_everything_is_forgotten_also_when_the_clock_is_set_back() -> None:
+    windows = LocalWindows(60)
+    for now in (30.0, 150.0, 30.0):
+        assert windows.hit("a", limit=10, cost=10, now=now) == (True, Window(0, 10, 30.0, 60))

@@ -1,6 +1,6 @@
 """The arithmetic of a sliding window counter: what counts now, and how long to wait for room.
 
-Owns the arithmetic alone; where counts are kept and what of is in ``rates``.
+Owns the arithmetic and the counts of one process; what is counted, and in which Redis, is in ``rates``.
 """
 
 from __future__ import annotations
@@ -51,6 +51,41 @@ class Window:
         # The running minute becomes the one before, and its share falls.
         share = (most + 1) * self.window_seconds / self.current
         return self.left_seconds + max(0.0, self.window_seconds - share)
+
+
+class LocalWindows:
+    """The counts of one process: two numbers a caller, whoever has not asked for two windows forgotten.
+
+    >>> windows = LocalWindows(60)
+    >>> [windows.hit("a", limit=3, cost=2, now=now)[0] for now in (0.0, 1.0, 61.0, 119.0)]
+    [True, False, True, False]
+    """
+
+    def __init__(self, window_seconds: int) -> None:
+        self._window_seconds = window_seconds
+        self._number = 0
+        self._previous: dict[str, int] = {}
+        self._current: dict[str, int] = {}
+
+    def hit(self, name: str, *, limit: int, cost: int, now: float) -> tuple[bool, Window]:
+        """Counts ``cost`` if there is room for it; returns whether there was, and what counts now."""
+        number, into = divmod(now, self._window_seconds)
+        if number != self._number:
+            self._previous = self._current if number == self._number + 1 else {}
+            self._current, self._number = {}, int(number)
+        window = self._window(name, into)
+        if window.counted() + cost > limit:
+            return False, window
+        self._current[name] = window.current + cost
+        return True, self._window(name, into)
+
+    def _window(self, name: str, into: float) -> Window:
+        return Window(
+            self._previous.get(name, 0),
+            self._current.get(name, 0),
+            self._window_seconds - into,
+            self._window_seconds,
+        )
 
 
 def duration(seconds: float) -> str:

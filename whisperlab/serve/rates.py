@@ -26,19 +26,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import ConfigurationError, StorageError
 
 from whisperlab.errors import ConfigError, MissingExtraError
 from whisperlab.serve.keys import Caller
 from whisperlab.serve.problems import ApiError
-from whisperlab.serve.rate_window import MILLISECONDS, Window, duration
+from whisperlab.serve.rate_window import MILLISECONDS, LocalWindows, Window, duration
 from whisperlab.serve.settings import RateSettings
 
 _logger = logging.getLogger(__name__)
@@ -96,7 +96,8 @@ class RateLimiter:
         self._window_seconds = window_seconds
         self._redis_retry_seconds = redis_retry_seconds
         self._running: Counter[str] = Counter()
-        self._local = SlidingWindowCounterRateLimiter(MemoryStorage())
+        # The library's own memory walks over all callers at every hit.
+        self._local = LocalWindows(window_seconds)
         self._pool: Any = None
         self._shared: SlidingWindowCounterRateLimiter | None = None
         self._shared_from = -math.inf
@@ -231,7 +232,13 @@ class RateLimiter:
                     self._lost, self._shared_from = False, -math.inf
                     _logger.info("rate limits are shared through Redis again")
                 return standing
-        return await _hit(self._local, limit, name, cost)
+        admitted, window = self._local.hit(
+            f"{limit.namespace}/{name}",
+            limit=limit.amount,
+            cost=cost,
+            now=datetime.now(UTC).timestamp(),
+        )
+        return _Standing(admitted, window)
 
     def _leave_redis(self) -> None:
         self._shared_from = monotonic() + self._redis_retry_seconds
