@@ -53,13 +53,14 @@ UPLOADED_FILTER_CHARACTERS: Final = 200
 
 def build(speech: Speech, settings: AppSettings) -> None:
     """Lays the tab out; to be built after the tabs that let people choose a configuration."""
+    tab = gr.context.Context.block  # the one that this is laid out in
     runs_dir = Path(settings.runs_dir)
     found = find_runs(runs_dir)
     names = [line.name for line in found.lines]
     with gr.Row():
-        text = gr.Textbox(label="Filter", placeholder="model, dataset, machine ...", min_width=160)
+        text = gr.Textbox(label="Filter", placeholder="model, dataset, machine ...", min_width=260)
         order = choice(COLUMNS, value="date", label="Sort by", min_width=140)
-        ascending = gr.Checkbox(label="Smallest first", min_width=140)
+        ascending = gr.Checkbox(label="Smallest first", min_width=180)
         refresh = gr.Button("Refresh", min_width=120)
     status = gr.HTML(_state(found, len(found.lines)), label="State")
     table = gr.Dataframe(
@@ -121,7 +122,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
 
     asked = [text, order, ascending]
     gr.on(
-        [refresh.click, text.submit, order.change, ascending.change],
+        [tab.select, refresh.click, text.submit, order.change, ascending.change],
         runs, asked, [table, status], api_name="runs",
     ).then(lambda: _names(runs_dir), None, [run, other], api_visibility="private")  # fmt: skip
     run.change(_link, [run], [link], api_visibility="private")
