@@ -19,6 +19,7 @@ from whisperlab.audio import Samples, Waveform, decode
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
 from whisperlab.engine.model import EMBEDDED_FOLDER
+from whisperlab.engine.protocol import SilentWatch
 from whisperlab.errors import UnsupportedOptionError
 from whisperlab.transcriber import Transcriber
 from whisperlab.transcript import Transcript
@@ -243,6 +244,20 @@ def test_words_stand_in_order_inside_their_segment_and_the_sound(
             assert word.probability is not None
             assert 0 <= word.probability <= 1
             cursor = word.end
+
+
+def test_word_times_ask_the_encoder_for_no_attention_weights(test_data: Path) -> None:
+    """They would cost three times the whole decoding: 1,500 by 1,500 a head and layer, never read."""
+    built = transcriber("language=en", "timestamps=word")
+    engine: Any = built.settings.load()
+    weights: list[Any] = []
+    for layer in engine._model.get_encoder().layers:
+        layer.self_attn.register_forward_hook(lambda *given: weights.append(given[-1][1]))
+    string = sounds(test_data, "test_strings.jsonl", 1, kind="short")[0]
+    [transcript] = engine.transcribe([string], built.options, SilentWatch())
+    assert word_times(transcript)
+    assert weights
+    assert all(one is None for one in weights)
 
 
 def word_times(transcript: Transcript) -> list[tuple[str, float, float]]:

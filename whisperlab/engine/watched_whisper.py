@@ -220,17 +220,24 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
         """Lets the encoder answer from memory when it is asked for the window it has just encoded.
 
         ``generate`` encodes a window once to detect the language, again to decode it, and again for
-        every temperature of the fallback.
+        every temperature of the fallback. Word times need the decoder's attention weights and
+        nobody's else: the encoder keeps its fast attention, and gives none.
         """
         encode = encoder.forward
+        fast = self.config._attn_implementation
 
         def forward(input_features: torch.Tensor, *positional: Any, **named: Any) -> Any:
             known = self.following.encoded
-            plain = not (positional or named.get("output_attentions"))
-            if known is not None and plain and torch.equal(known[0], input_features):
+            if not positional and known is not None and torch.equal(known[0], input_features):
                 return known[1]
-            encoded = encode(input_features, *positional, **named)
-            if plain:
+            asked = self.config._attn_implementation
+            self.config._attn_implementation = fast
+            try:
+                named["output_attentions"] = False
+                encoded = encode(input_features, *positional, **named)
+            finally:
+                self.config._attn_implementation = asked
+            if not positional:
                 self.following.encoded = (input_features, encoded)
             return encoded
 
