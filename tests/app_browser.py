@@ -1,4 +1,4 @@
-"""Chromium on the page: opened with our flags, a recording as its microphone."""
+"""Chromium on the page: opened with our flags, a recording as its microphone, each tab's main action."""
 
 from __future__ import annotations
 
@@ -23,13 +23,12 @@ FLAGS = (
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
 )
+PATIENCE_MS = 60_000
 
 
 @contextmanager
-def open_page(
-    base_url: str, microphone: Path | None = None, width: int = 1400, scheme: str = "light"
-) -> Iterator[Any]:
-    """Opens the page and gives playwright's; fails if anything but this machine was asked."""
+def open_browser(microphone: Path | None = None) -> Iterator[Any]:
+    """Gives playwright's browser."""
     chromium = shutil.which("chromium")
     if chromium is None:
         pytest.skip("chromium is not installed (apt-get install chromium)")
@@ -38,24 +37,81 @@ def open_page(
     flags = list(FLAGS)
     if microphone is not None:
         flags.append(f"--use-file-for-fake-audio-capture={microphone}")
-    foreign: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        context = browser.new_context(
-            viewport={"width": width, "height": 1000},
-            color_scheme=scheme,
-            permissions=["microphone"],
-            accept_downloads=True,
-        )
-        page = context.new_page()
-
-        def seen(request: Any) -> None:
-            if not request.url.startswith((base_url, "data:", "blob:")):
-                foreign.append(request.url)
-
-        page.on("request", seen)
-        page.goto(base_url)
-        page.get_by_role("tab", name="Transcribe").wait_for(timeout=60_000)
-        yield page
+        yield browser
         browser.close()
+
+
+@contextmanager
+def open_page(
+    browser: Any, base_url: str, width: int = 1400, scheme: str = "light"
+) -> Iterator[Any]:
+    """Opens the page in a session of its own; fails if anything but this machine was asked."""
+    context = browser.new_context(
+        viewport={"width": width, "height": 1000},
+        color_scheme=scheme,
+        permissions=["microphone", "clipboard-read"],
+        accept_downloads=True,
+    )
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
+    foreign: list[str] = []
+
+    def seen(request: Any) -> None:
+        if not request.url.startswith((base_url, "data:", "blob:")):
+            foreign.append(request.url)
+
+    page.on("request", seen)
+    page.goto(base_url)
+    page.get_by_role("tab", name="Transcribe").wait_for()
+    yield page
+    context.close()
     assert foreign == []
+
+
+def show_tab(page: Any, name: str) -> Any:
+    """Chooses a tab and returns its panel."""
+    page.get_by_role("tab", name=name, exact=True).click()
+    panel = page.locator(f"#{name.lower()}")
+    panel.wait_for()
+    return panel
+
+
+def give_sound(panel: Any, path: Path) -> None:
+    """Uploads a file as a tab's sound."""
+    panel.locator("input[type=file]").first.set_input_files(str(path))
+    panel.get_by_role("button", name="Clear").first.wait_for()
+
+
+def press(panel: Any, name: str) -> None:
+    panel.get_by_role("button", name=name, exact=True).click()
+
+
+def transcribe_example(page: Any) -> Any:
+    """Takes the second example and returns the panel with its transcript."""
+    panel = show_tab(page, "Transcribe")
+    panel.get_by_text("digits-02.flac").first.click()
+    panel.get_by_role("button", name="Clear").first.wait_for()
+    press(panel, "Transcribe")
+    panel.get_by_text("1 segments").wait_for()
+    return panel
+
+
+def compare(page: Any, path: Path, reference: str) -> Any:
+    """Returns the panel with the comparison of the first two configurations."""
+    panel = show_tab(page, "Compare")
+    give_sound(panel, path)
+    panel.get_by_label("What was said (optional)").fill(reference)
+    press(panel, "Compare")
+    panel.get_by_text("Done.").wait_for()
+    return panel
+
+
+def preprocess(page: Any, path: Path) -> Any:
+    """Returns the panel with the first chain's steps."""
+    panel = show_tab(page, "Preprocess")
+    give_sound(panel, path)
+    press(panel, "Show")
+    panel.get_by_text("Done.").wait_for()
+    return panel

@@ -5,11 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
-from app_browser import open_page
+from app_browser import (
+    compare,
+    open_browser,
+    open_page,
+    preprocess,
+    press,
+    show_tab,
+    transcribe_example,
+)
 from serve_process import Running, running_server
 
 from whisperlab.audio import SAMPLE_RATE_HZ, decode
@@ -17,7 +26,7 @@ from whisperlab.audio import SAMPLE_RATE_HZ, decode
 pytestmark = pytest.mark.browser
 
 DEMO = Path(__file__).parents[2] / "whisperlab" / "dataset" / "demo"
-PATIENCE_MS = 60_000
+TEXT = "five two"
 
 
 @pytest.fixture(scope="module")
@@ -46,76 +55,73 @@ def microphone(tmp_path_factory: pytest.TempPathFactory, test_data: Path) -> Pat
     return path
 
 
-def test_an_example_is_transcribed_a_segment_seeks_and_a_correction_is_kept(app: Running) -> None:
-    with open_page(app.base_url) as page:
-        page.get_by_text("digits-01.flac").first.click()
-        page.get_by_test_id("waveform-Sound").first.wait_for(timeout=PATIENCE_MS)
-        page.get_by_role("button", name="Transcribe", exact=True).click()
-        place = page.locator(".wl-place").first
-        place.wait_for(timeout=PATIENCE_MS)
-        page.get_by_text("1 segments").wait_for(timeout=PATIENCE_MS)
+@pytest.fixture(scope="module")
+def browser(microphone: Path) -> Iterator[Any]:
+    with open_browser(microphone) as opened:
+        yield opened
+
+
+def test_an_example_is_transcribed_a_segment_seeks_and_a_correction_is_kept(
+    app: Running, browser: Any
+) -> None:
+    with open_page(browser, app.base_url) as page:
+        panel = transcribe_example(page)
+        text = panel.get_by_label("Text", exact=True)
+        assert text.input_value() == TEXT
+        place = panel.locator(".wl-place")
         place.evaluate("place => { place.dataset.start = '0.4'; place.click(); }")
-        page.wait_for_function(
-            "() => document.querySelector('.wl-player audio').currentTime >= 0.4",
-            timeout=PATIENCE_MS,
-        )
-        text = page.get_by_label("Text", exact=True)
-        assert text.input_value().split()
-        cell = page.locator("[role=gridcell], td").filter(has_text=text.input_value()).last
+        page.wait_for_function("document.querySelector('.wl-player audio').currentTime >= 0.4")
+        cell = panel.get_by_role("gridcell").filter(has_text=TEXT)
         cell.dblclick()
         page.keyboard.press("Control+A")
         page.keyboard.type("corrected words")
         page.keyboard.press("Enter")
         page.wait_for_function(
-            "() => [...document.querySelectorAll('textarea')]"
-            ".some(area => area.value === 'corrected words')",
-            timeout=PATIENCE_MS,
+            "area => area.value === 'corrected words'", arg=text.element_handle()
         )
-        page.get_by_role("button", name="Prepare download").click()
-        link = page.locator("a[download]", has_text="transcript").or_(
-            page.locator("a[href*='transcript.txt']")
-        )
-        link.first.wait_for(timeout=PATIENCE_MS)
         with page.expect_download() as started:
-            link.first.click()
+            press(panel, "Save transcript")
+        assert started.value.suggested_filename == "transcript.txt"
         assert Path(started.value.path()).read_text() == "corrected words\n"
-
-
-def test_words_settle_while_the_microphone_is_open(app: Running, microphone: Path) -> None:
-    with open_page(app.base_url, microphone) as page:
-        page.get_by_role("tab", name="Live").click()
-        page.get_by_role("button", name="Record").first.click()
-        page.locator(".wl-settled").filter(has_text="e").wait_for(timeout=PATIENCE_MS)
-        settled = page.locator(".wl-settled").inner_text()
-        page.wait_for_timeout(2_000)
-        assert page.locator(".wl-settled").inner_text().startswith(settled)
-        page.get_by_role("button", name="Stop").first.click()
-        final = page.get_by_label("The whole recording")
-        page.get_by_text("s recorded.").wait_for(timeout=PATIENCE_MS)
+        press(panel, "Copy the text")
         page.wait_for_function(
-            "area => area.value !== ''", arg=final.element_handle(), timeout=PATIENCE_MS
+            "async () => await navigator.clipboard.readText() === 'corrected words'"
         )
 
 
-def test_two_configurations_are_compared_word_by_word(app: Running) -> None:
-    with open_page(app.base_url) as page:
-        page.get_by_role("tab", name="Compare").click()
-        page.locator("input[type=file]:visible, input[type=file]").nth(1).set_input_files(
-            str(DEMO / "digits-01.flac")
+def test_words_settle_while_the_microphone_is_open(app: Running, browser: Any) -> None:
+    with open_page(browser, app.base_url) as page:
+        panel = show_tab(page, "Live")
+        press(panel, "Record")
+        settled = panel.locator(".wl-settled")
+        settled.filter(has_text="one four six zero zero").wait_for()
+        before = settled.inner_text()
+        page.wait_for_timeout(2_000)
+        assert settled.inner_text().startswith(before)
+        press(panel, "Stop")
+        panel.get_by_text("s recorded.").filter(has_not_text="first").wait_for()
+        final = panel.get_by_label("The whole recording")
+        assert final.input_value().startswith("one four six zero zero")
+
+
+def test_two_configurations_are_compared_word_by_word(app: Running, browser: Any) -> None:
+    with open_page(browser, app.base_url) as page:
+        panel = compare(page, DEMO / "digits-02.flac", "five six")
+        cards = panel.locator(".wl-card")
+        assert cards.locator("h3").all_inner_texts() == ["default", "baseline"]
+        first = cards.first
+        assert "WER 50.0 %" in first.inner_text()
+        assert (first.locator("del").inner_text(), first.locator("ins").inner_text()) == (
+            "six",
+            "two",
         )
-        page.get_by_label("What was said (optional)").fill("one two")
-        page.get_by_test_id("waveform-Sound").first.wait_for(timeout=PATIENCE_MS)
-        page.get_by_role("button", name="Compare", exact=True).click()
-        page.locator(".wl-card").nth(1).wait_for(timeout=PATIENCE_MS)
-        assert page.get_by_text("WER").count() >= 2
 
 
-def test_each_step_is_shown_and_the_page_fits_a_telephone(app: Running) -> None:
-    with open_page(app.base_url, width=400, scheme="dark") as page:
-        page.get_by_role("tab", name="Preprocess").or_(page.get_by_text("Preprocess")).first.click()
-        page.locator("input[type=file]").last.set_input_files(str(DEMO / "digits-01.flac"))
-        page.get_by_test_id("waveform-Sound").first.wait_for(timeout=PATIENCE_MS)
-        page.get_by_role("button", name="Show", exact=True).click()
-        page.get_by_text("The transcript").wait_for(timeout=PATIENCE_MS)
-        assert page.locator(".wl-spectrum").count() == 3
+def test_each_step_is_shown_and_the_page_fits_a_telephone(app: Running, browser: Any) -> None:
+    with open_page(browser, app.base_url, width=400, scheme="dark") as page:
+        tabs = page.get_by_role("tab").all()
+        assert all(tab.is_visible() for tab in tabs)
+        panel = preprocess(page, DEMO / "digits-02.flac")
+        assert panel.locator(".wl-spectrum").count() == 3
+        assert "five two" in panel.locator(".wl-words").first.inner_text()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")

@@ -1,17 +1,20 @@
 """The tab Live: speak, and read along; what is settled stays, what is not is grey.
 
-Owns the tab's layout and the endpoint ``/live``. Nothing waits here: a piece of sound that arrives
-while a decoding runs is added, and the next decoding hears it.
+Owns the tab's layout and the endpoints ``/live`` and ``/live_end``; ``microphone.js`` is its
+microphone. Nothing waits here: a piece of sound that arrives while a decoding runs is added, and the
+next decoding hears it.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from time import perf_counter
-from typing import Final
+from typing import Any, Final
 
 import gradio as gr
 
@@ -20,15 +23,20 @@ from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Heard, Speech, caller_of, sentence, status_line
 from whisperlab.serve.problems import ApiError
 
-EVERY_SECONDS: Final = 0.5
-"""How often the browser hands over sound (it may send smaller pieces all the same)."""
-
 NEW_SECONDS: Final = 0.4
 """New sound that makes another decoding worth while."""
 
-LIMIT_SECONDS: Final = 3600
+EMPTY: Final = '<p class="wl-empty">Press Record and speak; the text comes while you do.</p>'
 
-EMPTY: Final = '<p class="wl-empty">Press record and speak; the text comes while you do.</p>'
+MICROPHONE: Final = (
+    '<div class="wl-microphone"><button type="button" class="wl-record"><span>Record</span></button>'
+    '<meter min="0" max="1" value="0" aria-label="Loudness"></meter>'
+    '<p class="wl-note" role="alert"></p></div>'
+)
+SCRIPT: Final = Path(__file__).with_name("microphone.js").read_text(encoding="utf-8")
+
+ANSWERED, FAILED = "", "failed"
+"""The microphone's value after an answer: it may send the next piece, or it stops."""
 
 
 @dataclass(slots=True)
@@ -40,7 +48,7 @@ class Session:
     running_seconds: float = 0.0
     decoded_seconds: float = 0.0
     began: float | None = None
-    first_partial_seconds: float | None = None
+    first_words_seconds: float | None = None
 
 
 def build(speech: Speech, settings: AppSettings) -> None:
@@ -48,58 +56,76 @@ def build(speech: Speech, settings: AppSettings) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
             configuration = speech.chooser(value=speech.names[0], label="Configuration")
-            microphone = gr.Audio(
-                type="filepath", sources=["microphone"], streaming=True, label="Microphone"
+            microphone = gr.HTML(
+                ANSWERED, html_template=MICROPHONE, js_on_load=SCRIPT, label="Microphone"
             )
-        with gr.Column(scale=2, min_width=320):
             status = gr.HTML(status_line("Ready."), label="State")
+        with gr.Column(scale=2, min_width=320):
             view = gr.HTML(EMPTY, label="Text so far")
             final = gr.Textbox(label="The whole recording, transcribed at its end", lines=3)
+            details = gr.JSON(label="Text so far, for programs", visible=False)
     session = gr.State(None)
 
     def live(
-        path: str | None, name: str, session: Session | None, request: gr.Request
-    ) -> tuple[str, str, Session]:
-        """Returns the text so far after one more piece of sound."""
+        piece: str, name: str, session: Session | None, request: gr.Request
+    ) -> tuple[dict[str, Any], str, str, str, Session]:
+        """Returns the text so far after one more piece of sound: a 16-bit WAV file in base64."""
         session = session or Session()
-        if path is None:
-            return _text(session.recording), status_line("Listening ..."), session
         try:
-            session.recording.add(Path(path).read_bytes())
-            Path(path).unlink(missing_ok=True)
+            session.recording.add(_decoded(piece))
             _follow(speech, session, name, caller_of(request))
         except ApiError as error:
             raise sentence(error) from error
-        return _text(session.recording), status_line(_state(session)), session
+        text = _text(session.recording)
+        return _details(session), text, status_line(_state(session)), ANSWERED, session
 
-    def finish(name: str, session: Session | None, request: gr.Request) -> tuple[str, str, None]:
+    def live_end(
+        name: str, session: Session | None, request: gr.Request
+    ) -> tuple[str, str, str, None]:
         """Returns the text of the whole recording, transcribed like any other sound."""
         if session is None or not session.recording.samples:
-            return "", status_line("Nothing was recorded."), None
+            return "", status_line("Nothing was recorded."), ANSWERED, None
         try:
             waveform = speech.sound_of(session.recording.whole_wav())
             heard = speech.transcribe(waveform, speech.wanted(name), caller_of(request))
         except ApiError as error:
             raise sentence(error) from error
         said = f"{waveform.duration_seconds:.1f} s recorded."
-        return heard.transcript.text, status_line(said), None
+        return heard.transcript.text, status_line(said), ANSWERED, None
 
-    microphone.stream(
+    begun = microphone.start_recording(
+        lambda: (EMPTY, "", status_line("Listening ..."), ANSWERED, None),
+        None,
+        [view, final, status, microphone, session],
+        api_visibility="private",
+        show_progress="hidden",
+    )
+    heard = microphone.input(
         live,
         [microphone, configuration, session],
-        [view, status, session],
-        stream_every=EVERY_SECONDS,
-        time_limit=LIMIT_SECONDS,
+        [details, view, status, microphone, session],
         concurrency_limit=settings.concurrency,
         api_name="live",
         show_progress="hidden",
+        trigger_mode="multiple",  # "once" would lose a piece that follows hard on an answer
     )
-    microphone.stop_recording(
-        finish, [configuration, session], [final, status, session], api_visibility="private"
+    ended = microphone.stop_recording(
+        live_end,
+        [configuration, session],
+        [final, status, microphone, session],
+        concurrency_limit=settings.concurrency,
+        api_name="live_end",
+        show_progress_on=[final],
     )
-    microphone.start_recording(
-        lambda: (EMPTY, "", None), None, [view, final, session], api_visibility="private"
-    )
+    for job in (begun, heard, ended):
+        job.failure(lambda: FAILED, None, [microphone], api_visibility="private")
+
+
+def _decoded(piece: str) -> bytes:
+    try:
+        return base64.b64decode(piece, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ApiError("invalid_base64", "Expected a WAV file in base64.", "piece") from error
 
 
 def _follow(speech: Speech, session: Session, name: str, caller: str) -> None:
@@ -126,8 +152,17 @@ def _take(session: Session, done: Future[Heard]) -> None:
     transcript = heard.transcript
     words = [word for segment in transcript.segments for word in segment.words]
     session.recording.heard(words, transcript.text, session.running_seconds)
-    if session.first_partial_seconds is None and transcript.text and session.began is not None:
-        session.first_partial_seconds = perf_counter() - session.began
+    if session.first_words_seconds is None and transcript.text and session.began is not None:
+        session.first_words_seconds = perf_counter() - session.began
+
+
+def _details(session: Session) -> dict[str, Any]:
+    return {
+        "settled": " ".join(session.recording.settled),
+        "partial": session.recording.partial,
+        "recorded_seconds": round(session.recording.seconds, 3),
+        "first_words_seconds": session.first_words_seconds,
+    }
 
 
 def _text(recording: Recording) -> str:
@@ -143,6 +178,6 @@ def _text(recording: Recording) -> str:
 
 def _state(session: Session) -> str:
     said = f"{session.recording.seconds:.0f} s recorded"
-    if session.first_partial_seconds is not None:
-        said += f"; first words after {session.first_partial_seconds:.1f} s"
+    if session.first_words_seconds is not None:
+        said += f"; first words after {session.first_words_seconds:.1f} s"
     return said + "."

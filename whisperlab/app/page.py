@@ -24,6 +24,7 @@ from whisperlab.app import (
 from whisperlab.app.reports import add_reports
 from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Speech
+from whisperlab.report.markup import Markup, element
 from whisperlab.serve.service import Service
 
 TABS: Final[tuple[tuple[str, Callable[[Speech, AppSettings], None]], ...]] = (
@@ -53,6 +54,24 @@ def theme() -> gr.themes.Base:
     )
 
 
+def heading(service: Service) -> Markup:
+    """Returns the page's head: its name, what it is for, and what its models cannot do."""
+    notes = {
+        str(one.config["model"]["name"]): str(one.config["model"]["note"])
+        for one in service.offer
+        if one.config["model"].get("note")
+    }
+    said = [element("p", element("b", name), f": {note}", class_="wl-note") for name, note in notes.items()]  # fmt: skip
+    links = element(
+        "nav",
+        element("a", "Call it from a program", href="/?view=api"),
+        element("a", "OpenAI's API", href="/docs"),
+        aria_label="For programs",
+    )
+    name = element("div", element("h1", "whisperlab"), links, class_="wl-title")
+    return element("header", name, *said, class_="wl-head")
+
+
 def build_page(speech: Speech, settings: AppSettings) -> gr.Blocks:
     """Returns the page with every tab."""
     with gr.Blocks(
@@ -60,9 +79,11 @@ def build_page(speech: Speech, settings: AppSettings) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(CLEANUP_SECONDS, int(settings.keep_seconds)),
     ) as page:
-        for title, build in TABS:
-            with gr.Tab(title):
-                build(speech, settings)
+        gr.HTML(heading(speech.service), padding=False)
+        with gr.Tabs(overflow_behavior="wrap"):  # every tab is to be seen, on a telephone too
+            for title, build in TABS:
+                with gr.Tab(title, elem_id=title.lower()):
+                    build(speech, settings)
         page.load(speech.chosen_anew, None, speech.choosers, api_visibility="private")
     page.queue(
         max_size=settings.queue_size, default_concurrency_limit=settings.concurrency, api_open=True
@@ -83,7 +104,8 @@ def mount_page(application: FastAPI, service: Service, settings: AppSettings) ->
         ssr_mode=False,
         enable_monitoring=False,
         mcp_server=False,
-        footer_links=["api"],
+        run_history=False,  # what is said stays where it was said
+        footer_links=[],
         theme=theme(),
         css_paths=[STYLE],
     )

@@ -59,8 +59,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
             with gr.Row():
                 start = gr.Button("Show", variant="primary")
                 stop = gr.Button("Stop", variant="stop")
-        with gr.Column(scale=2, min_width=320):
             status = gr.HTML(status_line("Ready."), label="State")
+        with gr.Column(scale=2, min_width=320):
             view = gr.HTML(EMPTY, label="Steps")
             with gr.Accordion("Details", open=False):
                 details = gr.JSON(label="Levels and durations by step, texts")

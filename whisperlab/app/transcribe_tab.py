@@ -30,6 +30,11 @@ COLUMNS: Final = ["start", "end", "text"]
 
 EXAMPLES: Final = Path(__file__).parents[1] / "dataset" / "demo"
 
+PRESS: Final = "() => document.querySelector('#transcript-file').click()"
+"""Gradio prepares a file first; a person asked for it once."""
+
+COPY: Final = "text => { navigator.clipboard.writeText(text); }"
+
 LANGUAGES: Final = [
     ("detect", ""),
     *((f"{name} ({code})", code) for code, name in ENGLISH_NAMES.items()),
@@ -53,10 +58,10 @@ def build(speech: Speech, settings: AppSettings) -> None:
             with gr.Row():
                 start = gr.Button("Transcribe", variant="primary")
                 stop = gr.Button("Stop", variant="stop")
-        with gr.Column(scale=2, min_width=320):
             status = gr.HTML(status_line("Ready."), label="State")
+        with gr.Column(scale=2, min_width=320):
             view = gr.HTML(EMPTY, js_on_load=SCRIPT, label="Player")
-            text = gr.Textbox(label="Text", lines=3, max_lines=12, buttons=["copy"])
+            text = gr.Textbox(label="Text", lines=3, max_lines=12)
             table = gr.Dataframe(
                 headers=COLUMNS,
                 datatype=["number", "number", "str"],
@@ -65,10 +70,11 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 max_height=320,
                 label="Segments (correct the text here)",
             )
-            with gr.Row():
+            with gr.Row(equal_height=False, elem_classes="wl-keep"):
                 kind = gr.Dropdown(list(FORMATS), value="txt", label="Format", min_width=120)
-                keep = gr.Button("Prepare download")
-                file = gr.File(label="Download", interactive=False)
+                keep = gr.Button("Save transcript", min_width=160)
+                copy = gr.Button("Copy the text", min_width=160)
+                file = gr.DownloadButton("File", visible="hidden", elem_id="transcript-file")
             with gr.Accordion("Details", open=False):
                 details = gr.JSON(label="What was heard, and what it took")
 
@@ -125,7 +131,9 @@ def build(speech: Speech, settings: AppSettings) -> None:
         lambda: status_line("Stopped."), None, [status], cancels=[job], api_visibility="private"
     )
     table.input(_joined, [table], [text], api_visibility="private")
-    keep.click(export, [table, details, kind], [file], api_name="export")
+    kept = keep.click(export, [table, details, kind], [file], api_name="export")
+    kept.success(None, js=PRESS, api_visibility="private")
+    copy.click(None, [text], js=COPY, api_visibility="private")
 
 
 def export(rows: Any, details: dict[str, Any] | None, kind: str) -> str:
