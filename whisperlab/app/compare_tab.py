@@ -14,17 +14,16 @@ import gradio as gr
 
 from whisperlab.app.evaluation import PROFILES
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, caller_of, sentence, status_line
+from whisperlab.app.speech import Heard, Speech, Waiting, choice, sentence, sentences, status_line
 from whisperlab.config.build import build_profile
 from whisperlab.config.compose import compose
-from whisperlab.errors import WhisperlabError
 from whisperlab.metric.alignment import Edit
 from whisperlab.metric.counts import ErrorCounts
 from whisperlab.metric.score import score_pair
 from whisperlab.metric.wer import WordErrorRate
 from whisperlab.normalize.profile import Profile
 from whisperlab.report.markup import Markup, element, joined
-from whisperlab.serve.problems import ApiError, from_error
+from whisperlab.serve.problems import ApiError
 from whisperlab.stopwatch import Stopwatch
 
 EMPTY: Final = '<p class="wl-empty">Choose two configurations or more, and a sound.</p>'
@@ -54,9 +53,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 info="More of them: start with 'serve.presets=[...]'",
             )
             reference = gr.Textbox(label="What was said (optional)", lines=2)
-            profile = gr.Dropdown(
-                list(PROFILES), value=PROFILES[0], label="Words are compared under"
-            )
+            profile = choice(list(PROFILES), value=PROFILES[0], label="Words are compared under")
             with gr.Row():
                 start = gr.Button("Compare", variant="primary")
                 stop = gr.Button("Stop", variant="stop")
@@ -78,28 +75,25 @@ def build(speech: Speech, settings: AppSettings) -> None:
             raise sentence(ApiError("missing_file", "Record or upload a sound first."))
         if not names:
             raise sentence(ApiError("invalid_value", "Choose at least one configuration."))
-        try:
+        with sentences():
             scoring = _profile(profile)
-            door = Stopwatch()
-            waveform = speech.sound(path, door)
-            heard: dict[str, Heard] = {}
-            for name in dict.fromkeys(names):
-                yield (
-                    _view(_columns(heard, reference, scoring), reference),
-                    {},
-                    status_line(f"{name} is listening ..."),
-                )
-                wanted, watch = speech.wanted(name), Stopwatch()
-                for stage, seconds in door.seconds.items():  # decoded once, for all of them
-                    watch.add(stage, seconds)
-                for one in speech.hear(waveform, wanted, caller_of(request), watch):
-                    if isinstance(one, Heard):
-                        heard[name] = one
+            yield EMPTY, {}, status_line("Reading the sound ...")
+            with speech.turn(request) as caller:
+                door = Stopwatch()
+                waveform = speech.sound(path, caller, door)
+                heard: dict[str, Heard] = {}
+                for name in dict.fromkeys(names):
+                    so_far = _view(_columns(heard, reference, scoring), reference)
+                    yield so_far, {}, status_line(f"{name} is listening ...")
+                    wanted, watch = speech.wanted(name), Stopwatch()
+                    for stage, seconds in door.seconds.items():  # decoded once, for all of them
+                        watch.add(stage, seconds)
+                    for one in speech.hear(waveform, wanted, caller, watch):
+                        if isinstance(one, Heard):
+                            heard[name] = one
+                        elif isinstance(one, Waiting):
+                            yield gr.skip(), gr.skip(), one.by(name).shown
             columns = _columns(heard, reference, scoring)
-        except ApiError as error:
-            raise sentence(error) from error
-        except WhisperlabError as error:
-            raise sentence(from_error(error)) from error
         yield _view(columns, reference), _details(columns, profile), status_line("Done.")
 
     job = start.click(

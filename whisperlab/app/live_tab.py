@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from html import escape
@@ -20,7 +21,8 @@ import gradio as gr
 
 from whisperlab.app.live import Recording
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, caller_of, sentence, status_line
+from whisperlab.app.speech import Heard, Speech, Waiting, sentences, status_line
+from whisperlab.serve.keys import Caller
 from whisperlab.serve.problems import ApiError
 
 NEW_SECONDS: Final = 0.4
@@ -70,28 +72,33 @@ def build(speech: Speech, settings: AppSettings) -> None:
         piece: str, name: str, session: Session | None, request: gr.Request
     ) -> tuple[dict[str, Any], str, str, str, Session]:
         """Returns the text so far after one more piece of sound: a 16-bit WAV file in base64."""
-        session = session or Session()
-        try:
+        caller: Caller = request.state.page_caller
+        with sentences():
+            if session is None:
+                with speech.turn(request):  # a recording counts as one request, and by its seconds
+                    session = Session()
+            before = session.recording.seconds
             session.recording.add(_decoded(piece))
-            _follow(speech, session, name, caller_of(request))
-        except ApiError as error:
-            raise sentence(error) from error
+            speech.charge(caller, session.recording.seconds - before)
+            _follow(speech, session, name, caller)
         text = _text(session.recording)
         return _details(session), text, status_line(_state(session)), ANSWERED, session
 
     def live_end(
         name: str, session: Session | None, request: gr.Request
-    ) -> tuple[str, str, str, None]:
-        """Returns the text of the whole recording, transcribed like any other sound."""
+    ) -> Iterator[tuple[str, str, str, None]]:
+        """Yields the state, then the text of the whole recording, transcribed like any sound."""
         if session is None or not session.recording.samples:
-            return "", status_line("Nothing was recorded."), ANSWERED, None
-        try:
+            yield "", status_line("Nothing was recorded."), ANSWERED, None
+            return
+        with sentences(), speech.turn(request) as caller:
             waveform = speech.sound_of(session.recording.whole_wav())
-            heard = speech.transcribe(waveform, speech.wanted(name), caller_of(request))
-        except ApiError as error:
-            raise sentence(error) from error
-        said = f"{waveform.duration_seconds:.1f} s recorded."
-        return heard.transcript.text, status_line(said), ANSWERED, None
+            for one in speech.hear(waveform, speech.wanted(name), caller):
+                if isinstance(one, Heard):
+                    said = status_line(f"{waveform.duration_seconds:.1f} s recorded.")
+                    yield one.transcript.text, said, ANSWERED, None
+                elif isinstance(one, Waiting):
+                    yield gr.skip(), one.shown, gr.skip(), gr.skip()
 
     begun = microphone.start_recording(
         lambda: (EMPTY, "", status_line("Listening ..."), ANSWERED, None),
@@ -128,7 +135,7 @@ def _decoded(piece: str) -> bytes:
         raise ApiError("invalid_base64", "Expected a WAV file in base64.", "piece") from error
 
 
-def _follow(speech: Speech, session: Session, name: str, caller: str) -> None:
+def _follow(speech: Speech, session: Session, name: str, caller: Caller) -> None:
     """Takes a decoding that is done; begins another when there is enough new sound."""
     now, recording = perf_counter(), session.recording
     if session.began is None:

@@ -6,12 +6,16 @@ is a module and a line in TABS.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 import gradio as gr
 from fastapi import FastAPI
+from gradio import processing_utils, routes
+from gradio.exceptions import InvalidPathError
+from starlette.routing import Mount, Route
 
 from whisperlab.app import (
     compare_tab,
@@ -21,10 +25,12 @@ from whisperlab.app import (
     runs_tab,
     transcribe_tab,
 )
+from whisperlab.app.door import Door, Sessions
 from whisperlab.app.reports import add_reports
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Speech
+from whisperlab.app.speech import Speech, sentence
 from whisperlab.report.markup import Markup, element
+from whisperlab.serve.problems import ApiError
 from whisperlab.serve.service import Service
 
 TABS: Final[tuple[tuple[str, Callable[[Speech, AppSettings], None]], ...]] = (
@@ -66,6 +72,7 @@ def heading(service: Service) -> Markup:
         "nav",
         element("a", "Call it from a program", href="/?view=api"),
         element("a", "OpenAI's API", href="/docs"),
+        *([element("a", "Sign out", href="/logout")] if service.keys.asked else []),
         aria_label="For programs",
     )
     name = element("div", element("h1", "whisperlab"), links, class_="wl-title")
@@ -91,12 +98,39 @@ def build_page(speech: Speech, settings: AppSettings) -> gr.Blocks:
     return page
 
 
+def guard_files(page: gr.Blocks) -> None:
+    """Lets callers name what they have uploaded, and nothing else, in place of a file.
+
+    Gradio fetches an address that is named, without a setting against it, and it looks where a named
+    file lies only in a page that was launched: in a mounted one any file of this machine would do.
+    """
+    check = processing_utils._check_allowed
+
+    async def refuse(_: str) -> NoReturn:
+        raise sentence(ApiError("invalid_value", "Expected an uploaded file, not an address."))
+
+    def check_allowed(path: str | Path, check_in_upload_folder: bool) -> None:
+        try:
+            check(path, check_in_upload_folder)
+        except InvalidPathError as error:
+            if not check_in_upload_folder:
+                raise
+            raise sentence(ApiError("invalid_value", "Expected an uploaded file.")) from error
+
+    page.has_launched = True
+    processing_utils.async_ssrf_protected_get = refuse
+    processing_utils._check_allowed = check_allowed
+
+
 def mount_page(application: FastAPI, service: Service, settings: AppSettings) -> FastAPI:
     """Returns the application with the page at ``/`` and the reports of runs beside it."""
-    add_reports(application, service, Path(settings.runs_dir))
+    own = tuple(application.router.routes)
+    add_reports(application, Path(settings.runs_dir))
+    page = build_page(Speech(service), settings)
+    guard_files(page)
     mounted: FastAPI = gr.mount_gradio_app(
         application,
-        build_page(Speech(service), settings),
+        page,
         path="/",
         allowed_paths=[],
         max_file_size=service.settings.limits.max_file_bytes,
@@ -109,4 +143,11 @@ def mount_page(application: FastAPI, service: Service, settings: AppSettings) ->
         theme=theme(),
         css_paths=[STYLE],
     )
+    sessions, cookie = Sessions(), f"whisperlab-{secrets.token_hex(4)}"  # cookies know no port
+    for route in mounted.router.routes:
+        # The server's own routes ask for the key themselves.
+        if route not in own and isinstance(route, (Route, Mount)):
+            if isinstance(route.app, routes.App):
+                service.at_drain(route.app.stop_event.set)  # every open page holds a connection
+            route.app = Door(route.app, service.keys, sessions, cookie)
     return mounted

@@ -7,8 +7,8 @@ under its address on this server.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -46,16 +46,29 @@ element.addEventListener('timeupdate', () => {
 """Seeks to a segment that is clicked, and marks the one that is heard."""
 
 
-def player(waveform: Waveform, segments: Sequence[Segment], path: str) -> str:
-    """Returns the player's markup for the uploaded file at ``path``."""
-    duration = max(waveform.duration_seconds, 1e-9)
-    address = f"/gradio_api/file={quote(str(Path(path)))}"
-    places = "".join(_place(segment, duration) for segment in segments[:SHOWN_SEGMENTS])
-    return (
-        f'<div class="wl-player"><div class="wl-wave">{waveform_drawing(waveform.samples)}{places}'
-        f'</div><audio controls preload="metadata" src="{escape(address)}">'
-        "</audio></div>"
-    )
+@dataclass(frozen=True, slots=True)
+class Player:
+    """A sound's drawing, made once, and where the uploaded file is."""
+
+    drawing: str
+    duration_seconds: float
+    path: str
+
+    @classmethod
+    def of(cls, waveform: Waveform, path: str) -> Player:
+        """Returns the player of the uploaded file at ``path``."""
+        return cls(waveform_drawing(waveform.samples), max(waveform.duration_seconds, 1e-9), path)
+
+    def shown(self, segments: Sequence[Segment]) -> str:
+        """Returns the markup, with the segments over the waveform."""
+        address = f"/gradio_api/file={quote(self.path)}"
+        places = "".join(
+            _place(segment, self.duration_seconds) for segment in segments[:SHOWN_SEGMENTS]
+        )
+        return (
+            f'<div class="wl-player"><div class="wl-wave">{self.drawing}{places}</div>'
+            f'<audio controls preload="metadata" src="{escape(address)}"></audio></div>'
+        )
 
 
 def waveform_drawing(samples: Samples) -> str:

@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 
 from whisperlab.app.player import waveform_drawing
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, caller_of, sentence, status_line
+from whisperlab.app.speech import Heard, Speech, Waiting, choice, sentence, sentences, status_line
 from whisperlab.audio import Waveform
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import CONF_DIR, compose
-from whisperlab.errors import WhisperlabError
 from whisperlab.preprocess.protocol import Preprocessor
 from whisperlab.report.markup import Markup, element, joined
-from whisperlab.serve.problems import ApiError, from_error
+from whisperlab.serve.problems import ApiError
 
 EMPTY: Final = '<p class="wl-empty">Choose steps and a sound: each is shown before and after.</p>'
 
@@ -47,7 +46,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
     with gr.Row(equal_height=False):
         with gr.Column(scale=1, min_width=280):
             sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound")
-            chain = gr.Dropdown(
+            chain = choice(
                 steps,
                 value=["trim", "loudness"],
                 multiselect=True,
@@ -71,26 +70,24 @@ def build(speech: Speech, settings: AppSettings) -> None:
         """Yields the steps as they are done, then the two transcripts."""
         if path is None:
             raise sentence(ApiError("missing_file", "Record or upload a sound first."))
-        try:
-            before = after = speech.sound(path)
+        yield EMPTY, {}, status_line("Reading the sound ...")
+        with sentences(), speech.turn(request) as caller:
+            before = after = speech.sound(path, caller)
             shown = [_shown("As it came", before)]
             facts: dict[str, Any] = {"steps": {"source": _facts(before)}}
             for step, run in _steps(chain, steps).items():
                 after = run(after)
                 shown.append(_shown(step, after))
                 facts["steps"][step] = _facts(after)
-                yield joined(*shown), facts, status_line(f"{step} is done; listening ...")
+                yield joined(*shown), facts, status_line(f"{step} is done.")
             texts = []
             for label, waveform in (("source", before), ("processed", after)):
-                wanted = speech.wanted(name)
-                for one in speech.hear(waveform, wanted, caller_of(request)):
+                for one in speech.hear(waveform, speech.wanted(name), caller):
                     if isinstance(one, Heard):
                         texts.append(one.transcript.text)
                         facts[f"{label}_text"] = one.transcript.text
-        except ApiError as error:
-            raise sentence(error) from error
-        except WhisperlabError as error:
-            raise sentence(from_error(error)) from error
+                    elif isinstance(one, Waiting):
+                        yield gr.skip(), gr.skip(), one.by(name).shown
         yield joined(*shown, _texts(*texts)), facts, status_line("Done.")
 
     job = start.click(

@@ -27,7 +27,6 @@ from whisperlab.report.comparison import PAGE, write_comparison
 from whisperlab.runs.compare import add_arguments
 from whisperlab.runs.comparing import compare_folders, recordings
 from whisperlab.serve.problems import ApiError
-from whisperlab.serve.service import Service
 
 POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; "
@@ -54,16 +53,14 @@ def report_address(name: str) -> str:
     return f"/runs/{quote(name)}/{REPORT}"
 
 
-def add_reports(application: FastAPI, service: Service, runs_dir: Path) -> None:
+def add_reports(application: FastAPI, runs_dir: Path) -> None:
     """Adds the route; to be called before anything is mounted at ``/``."""
 
     async def report(request: Request) -> Response:
-        _identify(service, request)
         folder = run_folder(runs_dir, request.path_params["name"])
         return _page(None if folder is None else folder / REPORT)
 
     async def comparison(request: Request) -> Response:
-        _identify(service, request)
         name = request.path_params["name"]
         path = runs_dir / COMPARISONS / name / PAGE
         return _page(path if _MADE.fullmatch(name) else None)
@@ -94,12 +91,6 @@ def compare_runs(runs_dir: Path, folders: Sequence[Path]) -> tuple[str, dict[str
     for run in content["runs"]:
         run["folder"] = Path(run["folder"]).relative_to(runs_dir).as_posix()
     return name, content
-
-
-def _identify(service: Service, request: Request) -> None:
-    authorization = request.headers.getlist("authorization")
-    caller = service.keys.identify(authorization, request.state.client_address)
-    request.state.caller = caller.name
 
 
 def _page(path: Path | None) -> Response:

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from time import perf_counter
 from typing import Any, Final
 
 import gradio as gr
+from anyio import from_thread
 
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import Task
 from whisperlab.errors import WhisperlabError
+from whisperlab.report.markup import Markup, element, joined
 from whisperlab.serve.configurations import Configuration
+from whisperlab.serve.keys import Caller
+from whisperlab.serve.lane import Lane
 from whisperlab.serve.parameters import Wanted, read_parameters
 from whisperlab.serve.problems import ApiError, from_error
+from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.service import Service
 from whisperlab.serve.transcriptions import checked
 from whisperlab.serve.worker import Reply
@@ -29,6 +36,28 @@ from whisperlab.transcript import Segment, Transcript
 
 MAX_BEGUN: Final = 16
 """Decodings that live recordings have under way at a time, over all browsers."""
+
+
+TICK_SECONDS: Final = 0.25
+"""How often an action that waits can be stopped: a generator of Gradio's only between its yields."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Nothing new yet: what goes on, and for how long."""
+
+    doing: str
+    seconds: float
+
+    def by(self, name: str) -> Waiting:
+        """Returns the same with the configuration's name before it."""
+        return Waiting(f"{name}: {self.doing[0].lower()}{self.doing[1:]}", self.seconds)
+
+    @property
+    def shown(self) -> str:
+        """The state line; the seconds are not read out each time that they change."""
+        so_far = element("div", f"{self.seconds:.0f} s so far", class_="wl-status")
+        return joined(Markup(status_line(f"{self.doing} ...")), so_far)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +121,33 @@ class Speech:
             raise ApiError("invalid_value", "Choose at least one configuration.")
         return found
 
-    def sound(self, path: str | Path, stopwatch: Stopwatch | None = None) -> Waveform:
+    @contextmanager
+    def turn(self, request: gr.Request) -> Iterator[Caller]:
+        """One action of a caller: counted in the rates, holding one of the caller's places.
+
+        To be entered in a thread of Gradio's: the rates live on the event loop.
+
+        Raises:
+            ApiError: the caller asks for too much, or the server is shutting down.
+        """
+        if self.service.draining:
+            raise ApiError("draining", "The server is shutting down; send this again later.")
+        caller: Caller = request.state.page_caller  # the door has set it
+        from_thread.run(self.service.rates.admit, caller)
+        with self.service.rates.in_flight(caller):
+            yield caller
+
+    def charge(self, caller: Caller, audio_seconds: float) -> None:
+        """Counts sound in the caller's rate.
+
+        Raises:
+            ApiError: it is too much for this minute.
+        """
+        from_thread.run(self.service.rates.charge, caller, audio_seconds)
+
+    def sound(
+        self, path: str | Path, caller: Caller, stopwatch: Stopwatch | None = None
+    ) -> Waveform:
         """Returns the sound of an uploaded file, decoded in a sandboxed process.
 
         Raises:
@@ -106,7 +161,9 @@ class Speech:
                 f"Maximum content size limit ({limit}) exceeded ({size} bytes read)",
                 "file",
             )
-        return self.sound_of(Path(path).read_bytes(), stopwatch)
+        waveform = self.sound_of(Path(path).read_bytes(), stopwatch)
+        self.charge(caller, waveform.duration_seconds)
+        return waveform
 
     def sound_of(self, encoded: bytes, stopwatch: Stopwatch | None = None) -> Waveform:
         """Returns the sound of encoded bytes, decoded in a sandboxed process.
@@ -144,9 +201,13 @@ class Speech:
         )
 
     def hear(
-        self, waveform: Waveform, wanted: Wanted, caller: str, stopwatch: Stopwatch | None = None
-    ) -> Iterator[Segment | Heard]:
-        """Yields final segments as they are decoded, then what was heard.
+        self,
+        waveform: Waveform,
+        wanted: Wanted,
+        caller: Caller,
+        stopwatch: Stopwatch | None = None,
+    ) -> Iterator[Segment | Waiting | Heard]:
+        """Yields final segments as they are decoded, then what was heard; a tick in between.
 
         Closing the iterator stops the work within one decode step.
 
@@ -155,12 +216,12 @@ class Speech:
         """
         events: SimpleQueue[Segment | None] = SimpleQueue()
         watch = stopwatch or Stopwatch()
+        began = perf_counter()
         with self.service.pool.lease(wanted.configuration) as lane:
-            ticket = lane.submit(waveform, wanted.recipe, caller, events.put)
+            ticket = lane.submit(waveform, wanted.recipe, caller.name, events.put)
             ticket.result.add_done_callback(lambda _: events.put(None))
             try:
-                while (segment := events.get()) is not None:
-                    yield segment
+                yield from self._events(events, lane, ticket, began)
                 reply = ticket.result.result()
             finally:
                 if not ticket.result.done():
@@ -171,38 +232,73 @@ class Speech:
             watch.add(stage, seconds)
         yield Heard(transcript, reply, dict(watch.seconds))
 
+    def _events(
+        self, events: SimpleQueue[Segment | None], lane: Lane, ticket: Ticket, began: float
+    ) -> Iterator[Segment | Waiting]:
+        """Yields segments and ticks until the ticket's reply is there."""
+        most = self.service.settings.limits.queue_seconds
+        loaded = began
+        while True:
+            try:
+                segment = events.get(timeout=TICK_SECONDS)
+            except Empty:
+                now = perf_counter()
+                if not lane.loaded.done():
+                    loaded = now
+                    yield Waiting("The model is being loaded", now - began)
+                elif ticket.started is not None:
+                    yield Waiting("Decoding", now - began)
+                elif now - loaded > most:
+                    text = f"Waited {most:g} s for a turn; send this again later."
+                    raise ApiError("overloaded", text) from None
+                else:
+                    yield Waiting("Waiting for a turn", now - began)
+            else:
+                if segment is None:
+                    return
+                yield segment
+
     def transcribe(
-        self, waveform: Waveform, wanted: Wanted, caller: str, stopwatch: Stopwatch | None = None
+        self,
+        waveform: Waveform,
+        wanted: Wanted,
+        caller: Caller,
+        stopwatch: Stopwatch | None = None,
     ) -> Heard:
         """Returns what was heard, once it is complete.
 
         Raises:
             ApiError: the sound could not be transcribed.
         """
-        heard = [one for one in self.hear(waveform, wanted, caller, stopwatch)]
-        last = heard[-1]
-        if not isinstance(last, Heard):
+        heard = [one for one in self.hear(waveform, wanted, caller, stopwatch) if isinstance(one, Heard)]  # fmt: skip
+        if not heard:
             raise ApiError("internal_error", "The transcription ended without a result.")
-        return last
+        return heard[0]
 
-    def begin(self, encoded: bytes, wanted: Wanted, caller: str) -> Future[Heard]:
+    def begin(self, encoded: bytes, wanted: Wanted, caller: Caller) -> Future[Heard]:
         """Returns what will be heard in encoded bytes; its result raises ApiError."""
         return self._work.submit(lambda: self.transcribe(self.sound_of(encoded), wanted, caller))
 
 
-def choice(names: Sequence[str], **settings: Any) -> gr.Dropdown:
+def choice(names: Sequence[str | tuple[str, str]], **settings: Any) -> gr.Dropdown:
     """Returns a dropdown that leaves refusing to the endpoint: by a sentence, without a traceback."""
     return gr.Dropdown(list(names), allow_custom_value=True, **settings)
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turns our errors into the page's: sentences without a traceback."""
+    try:
+        yield
+    except ApiError as error:
+        raise sentence(error) from error
+    except WhisperlabError as error:
+        raise sentence(from_error(error)) from error
 
 
 def sentence(error: ApiError) -> gr.Error:
     """Returns the error as the page shows it: its message, no traceback anywhere."""
     return gr.Error(error.message, print_exception=False)
-
-
-def caller_of(request: gr.Request) -> str:
-    """Returns who is asking, for fairness: a browser's session, or a program's."""
-    return f"page {request.session_hash or 'api'}"
 
 
 def status_line(text: str) -> str:

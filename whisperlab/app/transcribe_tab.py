@@ -9,14 +9,16 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from time import perf_counter
+from typing import Any, Final, get_args
 
 import gradio as gr
 
-from whisperlab.app.player import EMPTY, SCRIPT, player
+from whisperlab.app.player import EMPTY, SCRIPT, Player
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, caller_of, sentence, status_line
+from whisperlab.app.speech import Heard, Speech, choice, sentence, sentences, status_line
 from whisperlab.audio import Waveform
+from whisperlab.engine.options import Task
 from whisperlab.languages import ENGLISH_NAMES
 from whisperlab.serve.problems import ApiError
 from whisperlab.stopwatch import Stopwatch
@@ -26,12 +28,20 @@ from whisperlab.transcript import Segment, Transcript
 Row = list[float | str]
 """Start and end in seconds, text."""
 
+Shown = tuple[str, list[Row], dict[str, Any], str, str]
+"""Text, segments, details, player, state."""
+
+TASKS: Final[tuple[Task, ...]] = get_args(Task)
+
 COLUMNS: Final = ["start", "end", "text"]
 
 EXAMPLES: Final = Path(__file__).parents[1] / "dataset" / "demo"
 
 PRESS: Final = "() => document.querySelector('#transcript-file').click()"
 """Gradio prepares a file first; a person asked for it once."""
+
+SHOW_SECONDS: Final = 1.0
+"""New segments are shown as often as this: a long sound has thousands, each with all before it."""
 
 COPY: Final = "text => { navigator.clipboard.writeText(text); }"
 
@@ -52,8 +62,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 label="Examples (spoken digits)",
             )
             configuration = speech.chooser(value=speech.names[0], label="Configuration")
-            language = gr.Dropdown(LANGUAGES, value="", label="Language")
-            task = gr.Radio(["transcribe", "translate"], value="transcribe", label="Task")
+            language = choice(LANGUAGES, value="", label="Language")
+            task = choice(list(TASKS), value="transcribe", label="Task")
             words = gr.Checkbox(label="Times of words")
             with gr.Row():
                 start = gr.Button("Transcribe", variant="primary")
@@ -71,7 +81,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 label="Segments (correct the text here)",
             )
             with gr.Row(equal_height=False, elem_classes="wl-keep"):
-                kind = gr.Dropdown(list(FORMATS), value="txt", label="Format", min_width=120)
+                kind = choice(list(FORMATS), value="txt", label="Format", min_width=120)
                 keep = gr.Button("Save transcript", min_width=160)
                 copy = gr.Button("Copy the text", min_width=160)
                 file = gr.DownloadButton("File", visible="hidden", elem_id="transcript-file")
@@ -85,40 +95,35 @@ def build(speech: Speech, settings: AppSettings) -> None:
         task: str,
         words: bool,
         request: gr.Request,
-    ) -> Iterator[tuple[str, list[Row], dict[str, Any], str, str]]:
+    ) -> Iterator[Shown]:
         """Yields text, segments, details, player and state as the sound is decoded."""
         if path is None:
             raise sentence(ApiError("missing_file", "Record or upload a sound first."))
         watch = Stopwatch()
-        segments: list[Segment] = []
         yield "", [], {}, EMPTY, status_line("Reading the sound ...")
-        try:
-            waveform = speech.sound(path, watch)
+        with sentences(), speech.turn(request) as caller:
+            waveform = speech.sound(path, caller, watch)
             wanted = speech.wanted(
                 name,
-                "translate" if task == "translate" else "transcribe",
+                _task(task),
                 language=language,
                 timestamp_granularities=("word", "segment") if words else ("segment",),
             )
-            yield "", [], {}, player(waveform, (), path), status_line("Decoding ...")
-            for one in speech.hear(waveform, wanted, caller_of(request), watch):
+            drawn = Player.of(waveform, path)
+            yield "", [], {}, drawn.shown(()), status_line("Decoding ...")
+            segments: list[Segment] = []
+            shown, when = 0, perf_counter()
+            for one in speech.hear(waveform, wanted, caller, watch):
                 if isinstance(one, Heard):
-                    yield _finished(speech, name, one, waveform, path)
+                    yield _finished(speech, name, one, waveform, drawn)
                     return
-                segments.append(one)
-                said = "".join(segment.text for segment in segments).strip()
-                heard_until = (
-                    f"Decoding ... {segments[-1].end:.0f} of {waveform.duration_seconds:.0f} s"
-                )
-                yield (
-                    said,
-                    _rows(segments),
-                    {},
-                    player(waveform, segments, path),
-                    status_line(heard_until),
-                )
-        except ApiError as error:
-            raise sentence(error) from error
+                if isinstance(one, Segment):
+                    segments.append(one)
+                elif shown == len(segments):
+                    yield *[gr.skip()] * 4, one.shown
+                if shown < len(segments) and perf_counter() - when >= SHOW_SECONDS:
+                    shown, when = len(segments), perf_counter()
+                    yield _so_far(segments, drawn)
 
     job = start.click(
         transcribe,
@@ -158,9 +163,20 @@ def export(rows: Any, details: dict[str, Any] | None, kind: str) -> str:
     return str(target)
 
 
-def _finished(
-    speech: Speech, name: str, heard: Heard, waveform: Waveform, path: str
-) -> tuple[str, list[Row], dict[str, Any], str, str]:
+def _task(given: str) -> Task:
+    for task in TASKS:
+        if given == task:
+            return task
+    raise ApiError("invalid_value", f"Expected the task {' or '.join(TASKS)}.", "task")
+
+
+def _so_far(segments: Sequence[Segment], drawn: Player) -> Shown:
+    said = "".join(segment.text for segment in segments).strip()
+    until = f"Decoding ... {segments[-1].end:.0f} of {drawn.duration_seconds:.0f} s"
+    return said, _rows(segments), {}, drawn.shown(segments), status_line(until)
+
+
+def _finished(speech: Speech, name: str, heard: Heard, waveform: Waveform, drawn: Player) -> Shown:
     transcript = heard.transcript
     configuration = speech.service.offer.find(name)
     details = {
@@ -185,7 +201,7 @@ def _finished(
         transcript.text,
         _rows(transcript.segments),
         details,
-        player(waveform, transcript.segments, path),
+        drawn.shown(transcript.segments),
         status_line(state),
     )
 

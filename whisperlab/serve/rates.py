@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import logging
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -96,6 +97,7 @@ class RateLimiter:
         self._window_seconds = window_seconds
         self._redis_retry_seconds = redis_retry_seconds
         self._running: Counter[str] = Counter()
+        self._places = threading.Lock()  # the page takes them in threads of its own
         # The library's own memory walks over all callers at every hit.
         self._local = LocalWindows(window_seconds)
         self._pool: Any = None
@@ -195,20 +197,22 @@ class RateLimiter:
         """
         limit = _own(caller.in_flight, self._settings.in_flight)
         name = _identity(caller)
-        if limit is not None and self._running[name] >= limit:
-            raise ApiError(
-                "rate_limit_exceeded",
-                f"Rate limit reached: {limit} requests at a time for {_called(caller)}; send this "
-                "one when one of them has been answered.",
-                retry_after_seconds=1.0,
-            )
-        self._running[name] += 1
+        with self._places:
+            if limit is not None and self._running[name] >= limit:
+                raise ApiError(
+                    "rate_limit_exceeded",
+                    f"Rate limit reached: {limit} requests at a time for {_called(caller)}; send "
+                    "this one when one of them has been answered.",
+                    retry_after_seconds=1.0,
+                )
+            self._running[name] += 1
         try:
             yield
         finally:
-            self._running[name] -= 1
-            if not self._running[name]:
-                del self._running[name]
+            with self._places:
+                self._running[name] -= 1
+                if not self._running[name]:
+                    del self._running[name]
 
     def _limit(self, what: str, amount: int) -> RateLimitItem:
         return RateLimitItemPerSecond(amount, self._window_seconds, namespace=what)

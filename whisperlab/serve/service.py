@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
@@ -87,6 +87,7 @@ class Service:
         )
         self._tests = ThreadPoolExecutor(1, thread_name_prefix="self-test")
         self.draining = False
+        self._at_drain: list[Callable[[], None]] = []
         self.passed_self_test = False
         self.failure: str | None = None
         """Why the default configuration cannot be served, in one line ..."""
@@ -149,6 +150,12 @@ class Service:
     def drain(self) -> None:
         """Takes no more requests: readiness goes red."""
         self.draining = True
+        for end in self._at_drain:
+            end()
+
+    def at_drain(self, end: Callable[[], None]) -> None:
+        """Has ``end`` called when draining begins: what never ends by itself must not be waited for."""
+        self._at_drain.append(end)
 
     def observe(self, answered: Answered) -> None:
         """Counts an answer and writes its line in the log."""

@@ -83,17 +83,21 @@ class KeyRing:
                 "invalid_api_key",
                 "You didn't provide an API key. Send it as a header: Authorization: Bearer YOUR_KEY",
             )
-        if key is None:
-            raise ApiError("invalid_api_key", "Incorrect API key provided.")
-        if key.expires is not None and key.expires <= now():
-            raise ApiError("invalid_api_key", "This API key has expired; ask for a new one.")
-        return Caller(
-            key.name,
-            anonymous=False,
-            requests_per_minute=key.requests_per_minute,
-            audio_seconds_per_minute=key.audio_seconds_per_minute,
-            in_flight=key.in_flight,
-        )
+        return _caller(key)
+
+    @property
+    def asked(self) -> bool:
+        """True where nobody may call without a key."""
+        return self._path is not None
+
+    def holder(self, sha256: str | None) -> Caller:
+        """Returns the caller whose key has that digest: a session that began with the key.
+
+        Raises:
+            ApiError: ``invalid_api_key``: the key was revoked or has expired since, or was none.
+        """
+        found = [key for key in self._keys.keys if key.sha256 == sha256]
+        return _caller(found[0] if found else None)
 
     def reload(self) -> None:
         """Reads the file again; a wrong one is logged, and the keys stay as they were."""
@@ -114,6 +118,20 @@ class KeyRing:
             if hmac.compare_digest(key.sha256, presented_digest):
                 found = key
         return found if len(presented) <= MAX_KEY_CHARACTERS else None
+
+
+def _caller(key: StoredKey | None) -> Caller:
+    if key is None:
+        raise ApiError("invalid_api_key", "Incorrect API key provided.")
+    if key.expires is not None and key.expires <= now():
+        raise ApiError("invalid_api_key", "This API key has expired; ask for a new one.")
+    return Caller(
+        key.name,
+        anonymous=False,
+        requests_per_minute=key.requests_per_minute,
+        audio_seconds_per_minute=key.audio_seconds_per_minute,
+        in_flight=key.in_flight,
+    )
 
 
 def _address_name(address: str) -> str:
