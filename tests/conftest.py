@@ -8,6 +8,9 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+collect_ignore = ["conftest.py"]
+"""Two rooms have a conftest too: pytest would take this one, looked at for doctests, for theirs."""
+
 # How long one example takes says how busy the machine is, and nothing else.
 hypothesis.settings.register_profile("whisperlab", deadline=None)
 hypothesis.settings.load_profile("whisperlab")

@@ -80,6 +80,8 @@ def test_a_configuration_that_only_has_a_presets_name_is_written_out(tmp_path: P
 
 @given(st.text(max_size=30) | st.text("./-nulTRE1e0:=,'\"\\ ", max_size=8))
 @example("/a b")
+@example("\\")
+@example("a\\'b\\\\")
 @example("../runs/x-1")
 def test_any_text_is_read_as_itself_by_hydra(text: str) -> None:
     (override,) = OverridesParser.create().parse_overrides([f"++key={written(text)}"])

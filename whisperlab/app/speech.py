@@ -93,9 +93,13 @@ class Speech:
         """Offers one more configuration in every tab and by the API, from now on.
 
         Raises:
-            ConfigError: another configuration has that name, or it cannot be built.
+            ConfigError: another configuration has that name, it cannot be built, or it is a run's
+                that was measured on another kind of device.
         """
         _ = configuration.transcriber  # every value is checked before anybody can choose it
+        kind = self.service.pool.kind
+        if kind is not None or not configuration.chooses_device:
+            configuration.check_measured(kind)
         self.service.offer.add(configuration)
         self.service.metrics.add_configuration(configuration.name)
 

@@ -13,6 +13,8 @@ from typing import Any, Final
 _PLAIN: Final = re.compile(r"([A-Za-z]|\.{0,2}/)[\w./-]*", re.ASCII)
 """Text that Hydra's grammar reads as itself, unless it is one of the words below."""
 
+_BEFORE_A_QUOTE: Final = re.compile(r"(\\*)('|\Z)")
+
 _WORDS: Final = frozenset({"null", "true", "false", "inf", "nan"})
 
 
@@ -49,7 +51,10 @@ def written(value: Any) -> str:
     if isinstance(value, str):
         if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
             return value
-        escaped = value.replace("'", "\\'")
+        # Only in front of a quote, the closing one too, is a backslash anything but itself.
+        escaped = _BEFORE_A_QUOTE.sub(
+            lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value
+        )
         return f"'{escaped}'"
     if isinstance(value, (list, tuple)):
         return f"[{','.join(written(one) for one in value)}]"

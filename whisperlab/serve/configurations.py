@@ -69,7 +69,7 @@ class Configuration:
         kind = automatic if self.chooses_device else self.config["device"]["kind"]
         return None if kind is None else configuration_hash_on(self.config, kind)
 
-    def check_measured(self, automatic: ResolvedKind) -> None:
+    def check_measured(self, automatic: ResolvedKind | None) -> None:
         """Raises unless this is what a run measured.
 
         Raises:

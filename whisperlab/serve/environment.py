@@ -17,6 +17,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from whisperlab.config.overrides import written
+
 PREFIX: Final = "WHISPERLAB_SERVE_"
 TOP_LEVEL: Final = frozenset({"host", "port", "run"})
 
@@ -54,5 +56,4 @@ def _written(value: str) -> str:
     """Returns the value as Hydra's grammar wants it: quoted unless it reads as it stands."""
     if _PLAIN.fullmatch(value):
         return value
-    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
+    return written(value)
