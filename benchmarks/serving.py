@@ -25,7 +25,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +42,7 @@ from whisperlab.audio import SAMPLE_RATE_HZ, decode
 FIELDS = {"model": "whisper-1", "language": "en"}
 ROUTE = "/v1/audio/transcriptions"
 SEED = 20261124
+ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def cpu_seconds(process: subprocess.Popen[str]) -> float:
     return sum(t.user + t.system for t in times)
 
 
-def texts(data: Path) -> None:
+def texts(data: Path, rounds: int = ROUNDS) -> None:
     """200 different recordings, 32 at a time, shuffled, three rounds, against one by one in process."""
     sounds = recordings(data, 200)
     lab = load("default", "decode.language=en")
@@ -128,7 +129,7 @@ def texts(data: Path) -> None:
     print("| round | requests | concurrency | texts equal to one by one in process |")
     print("|---|---|---|---|")
     with server("serve.limits.queue_size=256", "serve.batch.max_size=8") as running:
-        for turn in range(3):
+        for turn in range(rounds):
             order = random.Random(turn).sample(range(len(sounds)), len(sounds))
             answers = asyncio.run(all_of(running.base_url, [sounds[n] for n in order], 32))
             equal = sum(
@@ -141,7 +142,7 @@ def texts(data: Path) -> None:
                     print(f"recording {n}: {status} {text!r} instead of {offline[n]!r}", file=sys.stderr)  # fmt: skip
 
 
-def throughput(data: Path) -> None:
+def throughput(data: Path, rounds: int = ROUNDS) -> None:
     """Requests a second at concurrency 1, 8 and 32, batching on and off, interleaved."""
     sounds = recordings(data, 96)
     rows: dict[tuple[str, int], list[tuple[float, float, list[float]]]] = {}
@@ -149,7 +150,7 @@ def throughput(data: Path) -> None:
         server("serve.limits.queue_size=256", "serve.batch.max_size=8") as batched,
         server("serve.limits.queue_size=256", "serve.batch.mode=off") as single,
     ):
-        for _ in range(3):
+        for _ in range(rounds):
             for name, running in (("on (8)", batched), ("off", single)):
                 for concurrency in (1, 8, 32):
                     some = sounds[: 32 if concurrency == 1 else 96]
@@ -307,7 +308,7 @@ def stream(data: Path) -> None:
             print(f"| {name} | {total / SAMPLE_RATE_HZ:.0f} | {first:.1f} | {took:.1f} | {first / took:.2f} | {len(deltas)} | {equal} |")  # fmt: skip
 
 
-CAMPAIGNS = {
+CAMPAIGNS: dict[str, Callable[..., None]] = {
     "texts": texts,
     "throughput": throughput,
     "overload": overload,
@@ -322,8 +323,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
     parser.add_argument("campaign", choices=CAMPAIGNS)
     parser.add_argument("--data", type=Path, required=True, help="the folder fsdd of the test recordings")  # fmt: skip
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="of texts and throughput")
     given = parser.parse_args()
-    CAMPAIGNS[given.campaign](given.data)
+    campaign = CAMPAIGNS[given.campaign]
+    if given.campaign in ("texts", "throughput"):
+        campaign(given.data, given.rounds)
+    else:
+        campaign(given.data)
 
 
 if __name__ == "__main__":
