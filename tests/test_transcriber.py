@@ -292,6 +292,16 @@ def test_a_file_that_cannot_be_decoded_stops_its_sound_alone(tmp_path: Path) -> 
     assert done[2].error.code == "empty_file"
 
 
+def test_a_path_its_text_its_bytes_and_the_bare_samples_are_the_same_sound(tmp_path: Path) -> None:
+    sound, path = beeps((0.5, 0.7), seconds=1.0), tmp_path / "beep.wav"
+    soundfile.write(path, sound.samples, SAMPLE_RATE_HZ, subtype="FLOAT")
+    lab = transcriber()
+    sources = (path, str(path), path.read_bytes(), sound, sound.samples)
+    assert [lab.transcribe(source).text for source in sources] == ["beep2"] * len(sources)
+    with pytest.raises(AudioError, match=r"expected shape \(n_samples,\), got \(2, 8000\)"):
+        lab.transcribe(sound.samples.reshape(2, -1))
+
+
 def test_transcribe_raises_what_stopped_the_sound() -> None:
     with pytest.raises(AudioError) as refused:
         transcriber().transcribe(b"")

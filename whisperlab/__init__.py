@@ -1,6 +1,7 @@
 """Which Whisper configuration should I run, how sure is that, and how do I serve exactly that?
 
-Importing this package loads neither torch nor gradio nor hydra; :func:`load` does.
+Importing this package loads neither torch nor gradio nor hydra; :func:`load` and the names of
+:mod:`whisperlab.study` do when they are first used.
 """
 
 from __future__ import annotations
@@ -8,9 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from whisperlab.study import Run, RunComparison, compare, evaluate, open_run
     from whisperlab.transcriber import Transcriber
 
 __version__ = "0.1.0"
+
+__all__ = ["Run", "RunComparison", "compare", "evaluate", "load", "open_run"]
 
 
 def load(preset: str = "default", *overrides: str) -> Transcriber:
@@ -31,3 +35,12 @@ def load(preset: str = "default", *overrides: str) -> Transcriber:
     from whisperlab.config.compose import compose
 
     return build_transcriber(compose("transcriber", [f"preset={preset}", *overrides]))
+
+
+def __getattr__(name: str) -> object:
+    """Returns what `whisperlab.study` offers, which is imported only now."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from whisperlab import study
+
+    return getattr(study, name)

@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import perf_counter
 
-from whisperlab.audio import AudioLimits, Waveform, decode
+import numpy as np
+
+from whisperlab.audio import AudioLimits, Samples, Waveform, decode
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import (
     Engine,
@@ -26,8 +29,8 @@ from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.stopwatch import Stopwatch
 from whisperlab.transcript import RETRY_WAIT, Finish, Segment, Transcript
 
-Source = bytes | os.PathLike[str] | Waveform
-"""A file, the bytes of one, or sound already in memory."""
+Source = str | os.PathLike[str] | bytes | Waveform | Samples
+"""A file's path, the bytes of one, or sound already in memory; bare samples are mono at 16 kHz."""
 
 ISOLATED_FAILURES = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 """What a plug-in may raise on one sound without ending a run of ten thousand others."""
@@ -177,11 +180,7 @@ class Transcriber:
         """Returns the job with its pieces, or with the error that the door or a step raised."""
         job = _Job()
         try:
-            waveform = (
-                source
-                if isinstance(source, Waveform)
-                else decode(source, self.limits, stopwatch=job.stopwatch)
-            )
+            waveform = self._heard(source, job.stopwatch)
             job.audio_seconds = waveform.duration_seconds
             with job.stopwatch.stage("preprocess"):
                 for step in self.preprocessors:
@@ -198,6 +197,14 @@ class Transcriber:
             )
             job.error.__cause__ = error
         return job
+
+    def _heard(self, source: Source, stopwatch: Stopwatch) -> Waveform:
+        if isinstance(source, Waveform):
+            return source
+        if isinstance(source, np.ndarray):
+            return Waveform(source)
+        path_or_bytes = Path(source) if isinstance(source, str) else source
+        return decode(path_or_bytes, self.limits, stopwatch=stopwatch)
 
     def _run(
         self,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from html import escape
 from typing import Final
 
 RETRY_WAIT: Final = "retry_wait"
@@ -102,6 +103,17 @@ class Transcript:
     segments: tuple[Segment, ...] = ()
     finish: Finish = Finish.COMPLETE
     stages: Mapping[str, float] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        """Returns the text and a table of its segments, for a notebook's cell."""
+        rows = "".join(
+            f"<tr><td>{segment.start:.2f}</td><td>{segment.end:.2f}</td>"
+            f'<td style="text-align:left">{escape(segment.text.strip())}</td></tr>'
+            for segment in self.segments
+        )
+        heads = '<tr><th scope="col">start, s</th><th scope="col">end, s</th><th scope="col">text</th></tr>'
+        table = f"<table><thead>{heads}</thead><tbody>{rows}</tbody></table>" if rows else ""
+        return f"<div><p>{escape(self.text) or '<em>no speech</em>'}</p>{table}</div>"
 
     def shifted(self, seconds: float) -> Transcript:
         """Returns the transcript with every time ``seconds`` later."""

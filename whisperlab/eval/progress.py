@@ -1,4 +1,4 @@
-"""What a person sees while a run goes on: a bar with ETA on a terminal, nothing elsewhere."""
+"""What a person sees while a run goes on: a bar with ETA on a terminal and in a notebook, nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STAGE_NAMES = {"load": "loading the model", "latency": "timing one at a time", "
 
 
 class TerminalProgress:
-    """Draws on stderr while it is open; quiet when stderr is not a terminal.
+    """Draws on stderr while it is open; quiet when stderr is neither a terminal nor a notebook's.
 
     ``check`` is called whenever a batch is done and may raise to stop the run there.
     """
@@ -42,7 +42,7 @@ class TerminalProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
             console=console,
-            disable=not console.is_terminal,
+            disable=not (console.is_terminal or console.is_jupyter),
             transient=True,
         )
         self._task: TaskID = self._bar.add_task("starting", total=None)

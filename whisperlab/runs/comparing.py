@@ -100,6 +100,15 @@ def _profile(runs: Sequence[RunResult], given: Namespace) -> Profile:
         return chosen_profile(given)
     if given.lexicon or given.substitutions or given.overrides:
         raise ConfigError("--lexicon, --substitutions, --set: name the profile too: --profile P")
+    return shared_profile(runs)
+
+
+def shared_profile(runs: Sequence[RunResult]) -> Profile:
+    """Returns the profile that all runs are scored under.
+
+    Raises:
+        ConfigError: they are scored under different ones.
+    """
     profiles = [build_profile(run.card.config) for run in runs]
     for run, profile in zip(runs[1:], profiles[1:], strict=True):
         if profile.hash != profiles[0].hash:
