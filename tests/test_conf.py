@@ -17,6 +17,7 @@ from whisperlab.config.build import (
     validate,
 )
 from whisperlab.config.compose import CONF_DIR, compose
+from whisperlab.dataset.perturb.protocol import Perturbation
 from whisperlab.dataset.protocol import Dataset
 from whisperlab.device import Device, Quantization
 from whisperlab.engine.model import ModelSpec
@@ -29,7 +30,11 @@ from whisperlab.preprocess.protocol import Preprocessor
 from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.transcriber import Transcriber
 
-LIST_GROUPS: dict[str, Any] = {"preprocess": Preprocessor, "metric": Metric}
+LIST_GROUPS: dict[str, Any] = {
+    "preprocess": Preprocessor,
+    "metric": Metric,
+    "perturb": Perturbation,
+}
 PROTOCOLS: dict[str, Any] = {
     "dataset": Dataset,
     "engine": EngineSettings,

@@ -6,15 +6,11 @@ configuration. It does not know references, scores, ledgers or YAML.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from time import perf_counter
 
-import numpy as np
-
-from whisperlab.audio import AudioLimits, Samples, Waveform, decode
+from whisperlab.audio import AudioLimits, Source, Waveform, waveform_of
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import (
     Engine,
@@ -28,9 +24,6 @@ from whisperlab.preprocess.protocol import Preprocessor
 from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.stopwatch import Stopwatch
 from whisperlab.transcript import RETRY_WAIT, Finish, Segment, Transcript
-
-Source = str | os.PathLike[str] | bytes | Waveform | Samples
-"""A file's path, the bytes of one, or sound already in memory; bare samples are mono at 16 kHz."""
 
 ISOLATED_FAILURES = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 """What a plug-in may raise on one sound without ending a run of ten thousand others."""
@@ -180,7 +173,7 @@ class Transcriber:
         """Returns the job with its pieces, or with the error that the door or a step raised."""
         job = _Job()
         try:
-            waveform = self._heard(source, job.stopwatch)
+            waveform = waveform_of(source, self.limits, job.stopwatch)
             job.audio_seconds = waveform.duration_seconds
             with job.stopwatch.stage("preprocess"):
                 for step in self.preprocessors:
@@ -197,14 +190,6 @@ class Transcriber:
             )
             job.error.__cause__ = error
         return job
-
-    def _heard(self, source: Source, stopwatch: Stopwatch) -> Waveform:
-        if isinstance(source, Waveform):
-            return source
-        if isinstance(source, np.ndarray):
-            return Waveform(source)
-        path_or_bytes = Path(source) if isinstance(source, str) else source
-        return decode(path_or_bytes, self.limits, stopwatch=stopwatch)
 
     def _run(
         self,

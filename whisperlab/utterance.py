@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from whisperlab.audio import Sound
 from whisperlab.transcript import Segment
 
 
@@ -18,14 +19,15 @@ from whisperlab.transcript import Segment
 class Utterance:
     """One recording with its reference.
 
-    ``id`` is unique in its dataset. ``audio`` is a file or the bytes of one. ``reference`` is the
-    raw transcript, ``""`` for speechless audio. ``slices`` are the extra columns (speaker, domain,
-    accent, ...) by which scores are broken down. ``declared_seconds`` is what the manifest says of
-    the duration, ``None`` when it says nothing; it is checked, never trusted.
+    ``id`` is unique in its dataset. ``audio`` is a file, the bytes of one, or sound made on demand
+    (a perturbed copy). ``reference`` is the raw transcript, ``""`` for speechless audio. ``slices``
+    are the extra columns (speaker, domain, accent, ...) by which scores are broken down.
+    ``declared_seconds`` is what the manifest says of the duration, ``None`` when it says nothing; it
+    is checked, never trusted.
     """
 
     id: str
-    audio: Path | bytes
+    audio: Path | bytes | Sound
     reference: str
     slices: Mapping[str, str] = field(default_factory=dict)
     declared_seconds: float | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import struct
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -93,3 +94,19 @@ def test_sound_and_length_are_libsndfiles_and_a_cut_is_said(content: bytes) -> N
     cut = decode(content[: len(content) * 3 // 4])
     assert cut.truncated
     assert np.isclose(cut.duration_seconds, 6.0, atol=1.1)  # a page is a second
+
+
+def test_opus_that_ffmpeg_wrote_begins_where_it_was_said() -> None:
+    """The encoder's 6.5 ms of run-up are no part of the sound."""
+    noise = NOISE[: 2 * 16_000]
+    written = io.BytesIO()
+    with av.open(written, "w", format="ogg") as output:
+        stream = output.add_stream("libopus", rate=16_000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(noise[np.newaxis], format="flt", layout="mono")
+        frame.sample_rate = 16_000
+        for packet in [*stream.encode(frame), *stream.encode(None)]:
+            output.mux(packet)
+    back = decode(written.getvalue()).samples
+    assert len(back) == len(noise)
+    alike = [float(np.roll(back, -lag) @ noise) for lag in range(-120, 121)]
+    assert int(np.argmax(alike)) - 120 == 0

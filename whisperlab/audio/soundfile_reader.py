@@ -61,6 +61,10 @@ class SoundfileStream:
         self._expected, self._tolerance = expected_frames, tolerance
         try:
             self._file = _ForwardOnly(file, "r", **(raw or {}))
+            if self._file.format == "OGG":
+                # libsndfile 1.2.2 drops Opus' pre-skip of a stream that FFmpeg wrote only on a seek:
+                # 6.5 ms that nobody said would stand in front.
+                self._file.seek(0)
         except soundfile.LibsndfileError as error:
             raise AudioError(
                 f"expected decodable audio, got: {_reason(error)}; save the recording again",

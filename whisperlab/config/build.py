@@ -15,7 +15,10 @@ from pydantic import ValidationError
 
 from whisperlab.audio import AudioLimits
 from whisperlab.config.targets import check_targets, locate
+from whisperlab.dataset.perturb.protocol import Perturbation
+from whisperlab.dataset.perturbed import PerturbedDataset
 from whisperlab.dataset.protocol import Dataset
+from whisperlab.dataset.shuffled import ShuffledDataset
 from whisperlab.device import Device, Quantization, ResolvedKind, resolve
 from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.options import DecodeOptions
@@ -39,6 +42,10 @@ HASHED_GROUPS = (
     "decode",
 )
 """The transcriber part of a configuration, in the order of INTERFACES."""
+
+AS_IT_IS = "dataset"
+ORDERS = (AS_IT_IS, "shuffled")
+"""In which order the utterances go through: the dataset's own, or one that the seed draws."""
 
 
 def build_transcriber(config: Mapping[str, Any]) -> Transcriber:
@@ -76,8 +83,25 @@ def build_transcriber(config: Mapping[str, Any]) -> Transcriber:
 
 
 def build_dataset(config: Mapping[str, Any]) -> Dataset:
-    """Returns the dataset of ``config["dataset"]``; reads nothing."""
-    return cast("Dataset", build_component(_group(config, "dataset"), "dataset"))
+    """Returns the dataset of ``config["dataset"]``, perturbed and in the order asked for; reads nothing.
+
+    A configuration without ``perturb`` and ``order`` (an older run's) means the dataset as it is.
+    """
+    dataset = cast("Dataset", build_component(_group(config, "dataset"), "dataset"))
+    steps = config.get("perturb") or {}
+    if steps:
+        dataset = PerturbedDataset(
+            dataset,
+            tuple(
+                cast("Perturbation", build_component(step, f"perturb.{name}"))
+                for name, step in _group(config, "perturb").items()
+            ),
+            config["seed"],
+        )
+    order = config.get("order", AS_IT_IS)
+    if order not in ORDERS:
+        raise ConfigError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
+    return dataset if order == AS_IT_IS else ShuffledDataset(dataset, config["seed"])
 
 
 def build_profile(config: Mapping[str, Any]) -> Profile:

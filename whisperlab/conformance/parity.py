@@ -15,12 +15,13 @@ from typing import Any, Final
 import numpy as np
 from rich.table import Table
 
-from whisperlab.audio import Waveform, decode
+from whisperlab.audio import Waveform, waveform_of
 from whisperlab.config.build import build_dataset, build_transcriber, configuration_hash
 from whisperlab.config.compose import compose
 from whisperlab.conformance.server import Server
 from whisperlab.dataset.protocol import Dataset
 from whisperlab.errors import ConfigError, WhisperlabError
+from whisperlab.stopwatch import Stopwatch
 from whisperlab.transcriber import Recognition, Transcriber
 from whisperlab.transcript import RETRY_WAIT
 
@@ -107,7 +108,7 @@ def _pairs(dataset: Dataset, here: Transcriber, there: Transcriber) -> Iterator[
     warm = False
     for utterance in dataset:
         try:
-            sound = decode(utterance.audio, here.limits)
+            sound = waveform_of(utterance.audio, here.limits, Stopwatch())
         except WhisperlabError as error:
             refused = Side(None, error.code, 0.0)
             yield Pair(utterance.id, refused, refused)

@@ -29,7 +29,7 @@ from whisperlab.normalize.profile import Profile
 LABELS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 """Names of the runs in the order in which they were given."""
 
-UNHEARD_IDENTITY = frozenset({"source", "rows_sha256", "skipped"})
+UNHEARD_IDENTITY = frozenset({"source", "rows_sha256", "skipped", "order"})
 """Facts of a dataset's identity that may differ while the utterances are the same."""
 
 

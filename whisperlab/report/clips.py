@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Literal, get_args
 from urllib.parse import quote
 
-from whisperlab.audio import decode
+from whisperlab.audio import AudioLimits, Sound, waveform_of
 from whisperlab.errors import AudioError
+from whisperlab.stopwatch import Stopwatch
 
 Placement = Literal["auto", "link", "embed", "none"]
 PLACEMENTS: tuple[Placement, ...] = get_args(Placement)
@@ -33,7 +34,7 @@ class Clips:
 
 
 def clips(
-    sources: Mapping[str, Path | bytes], seconds: float, folder: Path, placement: Placement
+    sources: Mapping[str, Path | bytes | Sound], seconds: float, folder: Path, placement: Placement
 ) -> Clips:
     """Returns addresses for a page in ``folder`` of recordings that last ``seconds`` together.
 
@@ -58,11 +59,11 @@ def clips(
     return Clips(linked, "audio is linked by its path from this page: keep both where they are")
 
 
-def _embedded(source: Path | bytes) -> str | None:
+def _embedded(source: Path | bytes | Sound) -> str | None:
     import soundfile
 
     try:
-        waveform = decode(source)
+        waveform = waveform_of(source, AudioLimits(), Stopwatch())
     except AudioError:
         return None
     encoded = io.BytesIO()

@@ -1,0 +1,1 @@
+"""Ways in which a recording gets worse, or merely different: one file each."""
