@@ -53,7 +53,7 @@ def test_babble_and_noise_of_one_s_own_have_the_snr(snr_db: float, tmp_path: Pat
     ticking = np.zeros(RATE // 2, dtype=np.float32)
     ticking[::100] = 0.5
     soundfile.write(tmp_path / "tick.wav", ticking, RATE)  # shorter than the speech: goes on
-    quiet = Waveform(SPEECH.samples / 4)  # so that the sum stays within full scale
+    quiet = Waveform(SPEECH.samples / np.float32(4))  # so that the sum stays within full scale
     for step in (
         AddBabble(talkers=8, snr_db=snr_db),
         AddRecordedNoise(folder=tmp_path, snr_db=snr_db),

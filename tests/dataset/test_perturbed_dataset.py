@@ -61,7 +61,7 @@ def test_the_same_noise_is_louder_at_a_lower_ratio() -> None:
         - clean["digits-00"]
         for snr in (20.0, 10.0)
     ]
-    assert np.corrcoef(*noises)[0, 1] > 0.999
+    assert np.corrcoef(noises[0], noises[1])[0, 1] > 0.999
     assert 20 * np.log10(noises[1].std() / noises[0].std()) == pytest.approx(10, abs=0.01)
 
 
@@ -74,7 +74,7 @@ def test_perturbations_are_stacked_in_the_order_of_the_list() -> None:
         heard(dataset(f"perturb=[{order}]"))["digits-00"]
         for order in ("noise,clipping", "clipping,noise")
     ]
-    assert not np.array_equal(*noisy)
+    assert not np.array_equal(noisy[0], noisy[1])
 
 
 def test_identity_is_the_original_s_and_names_perturbations_seed_and_order() -> None:
