@@ -15,11 +15,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Annotated, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from whisperlab.audio import SAMPLE_RATE_HZ, Samples, Waveform
@@ -51,6 +51,9 @@ PAUSE_SECONDS: Final = 0.5
 DITHER_LEVEL: Final = 1
 """Sound that never leaves one 16-bit step is digital silence, in which PocketSphinx hears words."""
 
+Beam = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
+"""How much less likely than the best a hypothesis may be and still be followed: smaller is wider."""
+
 Levels = NDArray[np.int16]
 """Mono samples, shape ``(n_samples,)``, 16-bit integers."""
 
@@ -61,7 +64,10 @@ _MEAN_GRAMMAR: Final = "#JSGF V1.0; grammar mean; public <word> = the;"
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class PocketsphinxSettings:
-    """PocketSphinx as its wheel sets it up; nothing to choose.
+    """PocketSphinx with the model of its wheel; the defaults are PocketSphinx's own.
+
+    ``beam`` prunes states, ``word_beam`` ends of words. ``language_weight`` is the exponent of the
+    language model against the acoustic one, ``word_insertion_penalty`` the factor a further word costs.
 
     Raises:
         UnsupportedOptionError: a checkpoint, a precision or a GPU was asked for.
@@ -70,6 +76,10 @@ class PocketsphinxSettings:
     model: ModelSpec = NO_MODEL
     device: Device = Device("auto")
     quantization: Quantization = Quantization("none")
+    beam: Beam = 1e-48
+    word_beam: Beam = 7e-29
+    language_weight: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 6.5
+    word_insertion_penalty: Annotated[float, Field(gt=0, le=100, allow_inf_nan=False)] = 0.65
 
     def __post_init__(self) -> None:
         require_no_model("pocketsphinx", self.model, self.device, self.quantization)
@@ -85,7 +95,7 @@ class PocketsphinxSettings:
             MissingExtraError: the package is not installed.
             ModelError: its model cannot be read.
         """
-        return PocketsphinxEngine()
+        return PocketsphinxEngine(self)
 
 
 class PocketsphinxEngine:
@@ -97,8 +107,9 @@ class PocketsphinxEngine:
 
     sample_rate = SAMPLE_RATE_HZ
 
-    def __init__(self) -> None:
-        self._decoder = _decoder()
+    def __init__(self, settings: PocketsphinxSettings | None = None) -> None:
+        self._settings = settings if settings is not None else PocketsphinxSettings()
+        self._decoder = _decoder(self._settings)
         self._mean_decoder = _mean_decoder()
 
     def transcribe(
@@ -134,7 +145,7 @@ class PocketsphinxEngine:
                 with stopwatch.stage("decode_tokens"):
                     finish, words = self._decode(index, levels, mean, watch)
             except RuntimeError as error:
-                self._decoder, self._mean_decoder = _decoder(), _mean_decoder()
+                self._decoder, self._mean_decoder = _decoder(self._settings), _mean_decoder()
                 raise InferenceError(
                     f"PocketSphinx failed on {waveform.duration_seconds:.3f} s of sound: {error}"
                 ) from error
@@ -175,7 +186,7 @@ class PocketsphinxEngine:
             if watch.cancelled(index):
                 words = _words(decoder.seg() or ())
                 # Ending the utterance would search it twice more: a new decoder is there sooner.
-                self._decoder = _decoder()
+                self._decoder = _decoder(self._settings)
                 return Finish.CANCELLED, words
             decoder.process_raw(levels[first : first + BLOCK_SAMPLES].tobytes())
         decoder.end_utt()
@@ -258,14 +269,20 @@ def _check(options: DecodeOptions) -> None:
             )
 
 
-def _decoder() -> Decoder:
-    """Returns a decoder for US English speech, with PocketSphinx's default settings."""
+def _decoder(settings: PocketsphinxSettings) -> Decoder:
+    """Returns a decoder for US English speech."""
     try:
         from pocketsphinx import Decoder
     except ImportError as error:
         raise MissingExtraError("pocketsphinx", "baseline", "engine=pocketsphinx") from error
     try:
-        return Decoder(loglevel="FATAL")
+        return Decoder(
+            loglevel="FATAL",
+            beam=settings.beam,
+            wbeam=settings.word_beam,
+            lw=settings.language_weight,
+            wip=settings.word_insertion_penalty,
+        )
     except RuntimeError as error:
         raise ModelError(
             f"the US English model of the package pocketsphinx cannot be read: {error}; "

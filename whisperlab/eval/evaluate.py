@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from whisperlab.experiment.result import RunCard, RunResult
 from whisperlab.experiment.runner import Experiment, run_experiment
 from whisperlab.experiment.scoring import score_outcomes, slice_scores
 from whisperlab.experiment.settings import RunSettings
+from whisperlab.experiment.shard import WHOLE, Shard
 from whisperlab.report.html import write_report
 from whisperlab.report.published import published_lines
 from whisperlab.report.table import run_table, sweep_table
@@ -70,7 +72,10 @@ def run_settings(config: Mapping[str, Any]) -> RunSettings:
     Raises:
         ConfigError: names the key of the first wrong value.
     """
-    return validate(RunSettings, {key: config.get(key) for key in SETTINGS_KEYS}, "")
+    values = {key: config[key] for key in SETTINGS_KEYS if key in config}
+    if "shard" in values:
+        values["shard"] = validate(Shard, values["shard"], "shard")
+    return validate(RunSettings, values, "")
 
 
 def report_of(result: RunResult, experiment: Experiment) -> Path:
@@ -114,6 +119,7 @@ def build_experiment(
         versions=versions(),
         model={key: model.get(key) for key in ("name", "source", "revision", "licence", "note")},
         hardware=dict(hardware()),
+        shard=None if settings.shard == WHOLE else asdict(settings.shard),
     )
     return Experiment(
         transcriber=transcriber,
@@ -124,6 +130,7 @@ def build_experiment(
         batch_size=batch_size,
         latency_utterances=settings.latency_utterances,
         resamples=settings.resamples,
+        shard=settings.shard,
     )
 
 

@@ -72,13 +72,16 @@ class RunFolder:
             ConfigError: another run lives here; names the keys that differ.
         """
         present = self.card()
-        if present is None or present.fingerprint == wanted.fingerprint:
+        if present is None or (present.fingerprint, present.shard) == (
+            wanted.fingerprint,
+            wanted.shard,
+        ):
             return
         if present.schema != SCHEMA:
             raise ConfigError(
                 f"run_dir={self.path}: schema {present.schema}, this version writes {SCHEMA}"
             )
-        differing = ", ".join(_differences(present, wanted)) or "options"
+        differing = ", ".join(differences(present, wanted)) or "options"
         raise ConfigError(
             f"run_dir={self.path}: holds another run; these differ: {differing}; "
             "choose another run_dir, or repeat the first run's settings",
@@ -232,7 +235,7 @@ IGNORED_KEYS = frozenset({"run_dir", "profile", "metric", "report", "latency_utt
 """Top-level keys that may differ between the attempts of one run."""
 
 
-def _differences(present: RunCard, wanted: RunCard) -> list[str]:
+def differences(present: RunCard, wanted: RunCard) -> list[str]:
     """Returns ``key: old -> new`` of every setting or dataset fact that differs."""
     old = {**dict(_flat(present.config)), **dict(_flat(present.dataset, "dataset identity"))}
     new = {**dict(_flat(wanted.config)), **dict(_flat(wanted.dataset, "dataset identity"))}

@@ -132,6 +132,8 @@ class RunCard:
     attempts: Sequence[Mapping[str, Any]] = ()
     """Each ``{"started", "ended", "end_reason"}``, ISO 8601 UTC; the last is open while it runs."""
     schema: int = SCHEMA
+    shard: Mapping[str, int] | None = None
+    """``index`` and ``count`` of a part of a run; the fingerprint is that of the whole."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from whisperlab.experiment.folder import FINISHED, LEDGER, LOG, RunFolder
 from whisperlab.experiment.ledger import Ledger, read_ledger
 from whisperlab.experiment.result import RunCard, RunResult, Scores, Speed
 from whisperlab.experiment.scoring import latency, rates, score_outcomes, stage_seconds, tally
+from whisperlab.experiment.shard import WHOLE, Shard
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.transcriber import Recognition, Transcriber
@@ -57,7 +58,7 @@ class Experiment:
     """Everything a run needs: what transcribes, what is transcribed, how it is scored.
 
     ``card`` is complete but for its attempts. ``batch_size`` utterances go through the engine
-    together. ``latency_utterances`` are timed again one at a time after the main pass.
+    together; only the batches of ``shard`` do. ``latency_utterances`` are timed again one at a time after the main pass.
     """
 
     transcriber: Transcriber
@@ -68,6 +69,7 @@ class Experiment:
     batch_size: int
     latency_utterances: int
     resamples: int
+    shard: Shard = WHOLE
 
 
 def run_experiment(experiment: Experiment, run_dir: Path, progress: Progress) -> RunResult:
@@ -135,9 +137,8 @@ def _finish_run(
     experiment: Experiment, folder: RunFolder, ledger: Ledger, attempt: int, progress: Progress
 ) -> int:
     """Returns how many recordings are not as long as declared."""
-    total = len(
-        experiment.dataset
-    )  # also reads a manifest once: it is found bad before a model loads
+    # len also reads a manifest once: it is found bad before a model loads
+    total = experiment.shard.size(len(experiment.dataset), experiment.batch_size)
     resumed = bool(ledger.recorded)
     log_event("attempt started", attempt=attempt, total=total, recorded=len(ledger.recorded))
     progress.stage("load")
@@ -146,7 +147,9 @@ def _finish_run(
     progress.started(total, len(ledger.recorded))
     started = perf_counter()
     declared: dict[str, float] = {}
-    for batch in _batches(experiment.dataset, experiment.batch_size):
+    for number, batch in enumerate(_batches(experiment.dataset, experiment.batch_size)):
+        if not experiment.shard.holds(number):
+            continue
         for utterance in batch:
             if utterance.declared_seconds is not None:
                 declared[utterance.id] = utterance.declared_seconds

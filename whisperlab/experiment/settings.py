@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
+from whisperlab.experiment.shard import WHOLE, Shard
+
 MAX_BATCH_SIZE = 4096
 
 
@@ -20,3 +22,4 @@ class RunSettings:
     latency_utterances: Annotated[int, Field(ge=0)]
     resamples: Annotated[int, Field(ge=1, le=1_000_000)]
     max_failed_fraction: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    shard: Shard = WHOLE

@@ -7,12 +7,13 @@ import signal
 import sys
 
 from whisperlab.errors import WhisperlabError
-from whisperlab.runs import compare, detectable, gate, rescore, score, track
+from whisperlab.runs import compare, detectable, gate, merge, rescore, score, track
 
 SUBCOMMANDS = {
     "compare": compare,
     "detectable": detectable,
     "gate": gate,
+    "merge": merge,
     "rescore": rescore,
     "score": score,
     "track": track,
