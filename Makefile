@@ -23,8 +23,9 @@ check: $(STAMP)  ## Formatting, lint, types, import directions.
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-verify: $(STAMP)  ## The fast suite, the long campaigns on real recordings, coverage.
+verify: $(STAMP)  ## The fast suite, the long campaigns on real recordings, coverage, notebooks.
 	$(BIN)/python -m pytest -q -n auto -m "not gpu and not network" --cov --cov-report=term
+	$(BIN)/python -m pytest -q -n auto --nbmake notebooks/*.ipynb
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jupytext
 import pytest
 
 from whisperlab.dataset.demo import FOLDER
@@ -31,7 +32,7 @@ def run(notebook: Path, folder: Path) -> str:
 
 
 def test_there_are_notebooks() -> None:
-    assert "01_transcribe" in [notebook.stem for notebook in NOTEBOOKS]
+    assert [notebook.stem[:2] for notebook in NOTEBOOKS] == [f"0{n}" for n in range(1, 9)]
 
 
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -41,6 +42,15 @@ def test_a_notebook_is_stored_without_outputs(notebook: Path) -> None:
     assert [(cell["outputs"], cell["execution_count"]) for cell in cells] == [([], None)] * len(
         cells
     )
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_is_what_its_source_makes_of_it(notebook: Path) -> None:
+    source = jupytext.read(notebook.with_suffix(".py"))
+    stored = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    assert [(cell["cell_type"], cell["source"]) for cell in source.cells] == [
+        (cell["cell_type"], "".join(cell["source"])) for cell in stored
+    ]
 
 
 def test_from_file_to_transcript_takes_ten_lines_and_gives_what_was_said(tmp_path: Path) -> None:
