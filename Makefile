@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: eval test setup check verify clean
+.PHONY: eval test setup check verify docs clean
 
 eval: $(STAMP)  ## Measure the default configuration on the embedded demo set.
 	$(BIN)/python -m whisperlab.eval latency_utterances=10
@@ -18,14 +18,17 @@ test: $(STAMP)  ## The fast suite.
 setup: $(STAMP)  ## Install everything into .venv.
 
 check: $(STAMP)  ## Formatting, lint, types, import directions.
-	$(BIN)/ruff check whisperlab tests
-	$(BIN)/ruff format --check whisperlab tests
+	$(BIN)/ruff check whisperlab tests docs/generate
+	$(BIN)/ruff format --check whisperlab tests docs/generate
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 verify: $(STAMP)  ## The fast suite, the long campaigns on real recordings, coverage, notebooks.
 	$(BIN)/python -m pytest -q -n auto -m "not gpu and not network" --cov --cov-report=term
 	$(BIN)/python -m pytest -q -n auto --nbmake notebooks/*.ipynb
+
+docs: $(STAMP)  ## The site into site/, with nothing fetched.
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
