@@ -20,6 +20,7 @@ from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerati
 
 from whisperlab.app.settings import AppSettings
 from whisperlab.audio import AudioLimits
+from whisperlab.config.build import ORDERS
 from whisperlab.config.compose import CONF_DIR
 from whisperlab.config.targets import locate
 from whisperlab.device import Device, Quantization
@@ -35,6 +36,19 @@ ROOTS: Final[Mapping[str, tuple[tuple[str, type[Any]], ...]]] = {
     "app": (("app", AppSettings),),
 }
 """What is set at the top of each file of conf/: the key before it, and its class."""
+
+CHOICES: Final = {"order": ", ".join(f"`{one}`" for one in ORDERS)}
+"""Keys at the top that are checked where they are used and have no class."""
+
+_KINDS: Final[Mapping[type[Any], str]] = {
+    str: "text",
+    int: "whole number",
+    float: "number",
+    bool: "`true`, `false`",
+    list: "list",
+    dict: "names",
+    type(None): "text or null",
+}
 
 AT_THE_TOP: Final = frozenset({"serve.host", "serve.port", "serve.run"})
 """Fields of ServeSettings that stand beside the group ``serve``, not in it."""
@@ -100,10 +114,31 @@ def roots() -> Iterator[Section]:
         notes = comments(path)
         words = [first_comment(path)]
         found: list[Option] = []
-        for prefix, settings in ROOTS[path.stem]:
+        for prefix, settings in ROOTS.get(path.stem, ()):
             words.append(prose(settings))
             found += _options(settings, prefix, {path.stem: content}, notes)
+        known = {option.key for option in found}
+        found += [option for option in _untyped(content, notes) if option.key not in known]
         yield Section(f"conf/{path.name}", "\n\n".join(words), found)
+
+
+def _untyped(content: Mapping[str, Any], notes: Mapping[str, str]) -> Iterator[Option]:
+    """Yields the keys of a file as it writes them; a class, where there is one, knows more."""
+    for key, value in _leaves(content, ""):
+        kind = CHOICES[key] if key in CHOICES else _KINDS[type(value)]
+        unit = UNITS.get(key.rpartition("_")[2], "")
+        yield Option(key, kind, unit, _shown(value), notes.get(key, ""))
+
+
+def _leaves(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for name, value in content.items():
+        key = f"{prefix}{name}"
+        if key in ("defaults", "hydra") or (CONF_DIR / key).is_dir():
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{key}.")
+        else:
+            yield key, value
 
 
 def groups() -> Iterator[tuple[str, list[tuple[str, str]], list[Section]]]:
