@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from transformers import WhisperProcessor
+from transformers import WhisperTokenizer
 
 from whisperlab.audio import decode
 from whisperlab.device import Device, Quantization
 from whisperlab.engine.hf import HfEngine, HfSettings
+from whisperlab.engine.log_mel import LogMel
 from whisperlab.engine.model import EMBEDDED_FOLDER, ModelSpec
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import SilentWatch
@@ -43,7 +44,8 @@ def test_layers_on_disk_and_in_memory_decode_as_one(
     model.generation_config.max_length = model.config.max_target_positions
     model.watch()
     assert set(model.hf_device_map.values()) == {"cpu", "disk"}
-    spread = HfEngine(model, WhisperProcessor.from_pretrained(FOLDER), multilingual=True)
+    tokenizer = WhisperTokenizer.from_pretrained(FOLDER)
+    spread = HfEngine(model, tokenizer, LogMel(80), multilingual=True)
     expected = whole.transcribe(batch, options, SilentWatch())
     got = spread.transcribe(batch, options, SilentWatch())
     assert [one.segments for one in got] == [one.segments for one in expected]

@@ -12,11 +12,13 @@ from dataclasses import field
 from time import perf_counter
 from typing import Any
 
+import numpy as np
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
 from whisperlab.device import Device, Quantization, require, resolve
+from whisperlab.engine.log_mel import FRAME_SAMPLES, HOP_SAMPLES, WINDOW_SAMPLES, LogMel
 from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.model import resolve as resolve_model
 from whisperlab.engine.options import DecodeOptions
@@ -86,7 +88,19 @@ class HfSettings:
         model = load_model(WatchedWhisper, folder, self.quantization, kind)
         model.generation_config.max_length = model.config.max_target_positions
         model.watch()
-        return HfEngine(model, processor, multilingual=self.model.multilingual)
+        log_mel = self._log_mel(processor.feature_extractor)
+        return HfEngine(model, processor.tokenizer, log_mel, multilingual=self.model.multilingual)
+
+    def _log_mel(self, extractor: Any) -> LogMel:
+        """Returns our features, if they are what the checkpoint was trained on."""
+        asked = (extractor.n_fft, extractor.hop_length, extractor.n_samples, extractor.dither)
+        known = (FRAME_SAMPLES, HOP_SAMPLES, WINDOW_SAMPLES, 0.0)
+        if asked != known:
+            raise ModelError(
+                f"model {self.model.name}: expected Whisper's frame, hop, window and dither {known} "
+                f"in preprocessor_config.json, got {asked}; choose a Whisper checkpoint"
+            )
+        return LogMel(extractor.feature_size)
 
 
 @plain_dataclass(slots=True)
@@ -103,13 +117,13 @@ class HfEngine:
 
     sample_rate = SAMPLE_RATE_HZ
 
-    def __init__(self, model: Any, processor: Any, *, multilingual: bool) -> None:
+    def __init__(self, model: Any, tokenizer: Any, log_mel: LogMel, *, multilingual: bool) -> None:
         from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
         self._language_names: dict[str, str] = LANGUAGES
         self._model = model
-        self._features = processor.feature_extractor
-        self._tokenizer = processor.tokenizer
+        self._log_mel = log_mel
+        self._tokenizer = tokenizer
         self._multilingual = multilingual
         self._first_special: int = model.generation_config.eos_token_id
         if isinstance(self._first_special, list):
@@ -236,20 +250,23 @@ class HfEngine:
 
         Long form needs it to know where each row ends, word times to look at the sound alone.
         """
+        import torch
+
         long_form = _is_long(waveforms[0])
-        extracted = self._features(
-            [waveform.samples for waveform in waveforms],
-            sampling_rate=self.sample_rate,
-            return_tensors="pt",
-            truncation=False,
-            padding="longest" if long_form else "max_length",
-            return_attention_mask=long_form or words,
-            device=self._model.device.type,
+        lengths = [len(waveform.samples) for waveform in waveforms]
+        features = np.stack(
+            [
+                self._log_mel(waveform.samples, max(WINDOW_SAMPLES, *lengths))
+                for waveform in waveforms
+            ]
         )
-        features = extracted["input_features"].to(self._model.device, self._model.dtype)
-        inputs = {"input_features": features}
+        inputs = {
+            "input_features": torch.from_numpy(features).to(self._model.device, self._model.dtype)
+        }
         if long_form or words:
-            inputs["attention_mask"] = extracted["attention_mask"].to(self._model.device)
+            begins = np.arange(features.shape[-1]) * HOP_SAMPLES
+            heard = begins < np.array(lengths)[:, None]  # shape (n_rows, n_frames)
+            inputs["attention_mask"] = torch.from_numpy(heard).long().to(self._model.device)
         return inputs
 
     def _generate_options(self, options: DecodeOptions, *, long_form: bool) -> dict[str, Any]:
