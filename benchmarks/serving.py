@@ -126,9 +126,10 @@ def texts(data: Path, rounds: int = ROUNDS) -> None:
     sounds = recordings(data, 200)
     lab = load("default", "decode.language=en")
     offline = [lab.transcribe(sound).text for sound in sounds]
-    print("| round | requests | concurrency | texts equal to one by one in process |")
-    print("|---|---|---|---|")
-    with server("serve.limits.queue_size=256", "serve.batch.max_size=8") as running:
+    print("| round | requests | concurrency | answered | of these equal to one by one in process |")
+    print("|---|---|---|---|---|")
+    patient = ("serve.limits.queue_size=256", "serve.limits.queue_seconds=600")
+    with server(*patient, "serve.batch.max_size=8") as running:
         for turn in range(rounds):
             order = random.Random(turn).sample(range(len(sounds)), len(sounds))
             answers = asyncio.run(all_of(running.base_url, [sounds[n] for n in order], 32))
@@ -136,7 +137,8 @@ def texts(data: Path, rounds: int = ROUNDS) -> None:
                 status == 200 and text == offline[n]
                 for n, (status, text, _) in zip(order, answers, strict=True)
             )
-            print(f"| {turn + 1} | {len(order)} | 32 | {equal} |", flush=True)
+            answered = sum(status == 200 for status, _, _ in answers)
+            print(f"| {turn + 1} | {len(order)} | 32 | {answered} | {equal} |", flush=True)
             for n, (status, text, _) in zip(order, answers, strict=True):
                 if status != 200 or text != offline[n]:
                     print(f"recording {n}: {status} {text!r} instead of {offline[n]!r}", file=sys.stderr)  # fmt: skip

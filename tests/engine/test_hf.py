@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -188,6 +190,43 @@ def test_a_short_sound_s_text_does_not_depend_on_a_long_neighbour(
     alone = said(built, recordings[:1])[0]
     beside = said(built, [long_recording, recordings[0]])[1]
     assert tokens(beside) == tokens(alone)
+
+
+class Listening(SilentWatch):
+    """Counts the segments of each row, and how often each is asked whether it goes on."""
+
+    def __init__(self) -> None:
+        self.heard: Counter[int] = Counter()
+        self.asked: Counter[int] = Counter()
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        self.heard[index] += 1
+
+    def cancelled(self, index: int) -> bool:
+        self.asked[index] += 1
+        return False
+
+
+def test_a_row_whose_best_tokens_tie_is_decoded_again_alone_and_told_once(
+    tiny: Path, recordings: list[Path], tmp_path: Path
+) -> None:
+    indifferent = WhisperForConditionalGeneration.from_pretrained(tiny)
+    torch.nn.init.zeros_(indifferent.model.decoder.embed_tokens.weight)  # every logit is 0
+    folder = tmp_path / "indifferent"
+    shutil.copytree(tiny, folder)
+    indifferent.save_pretrained(folder)
+    asked = {}
+    for name, checkpoint in (("sure", tiny), ("tied", folder)):
+        built = transcriber(checkpoint, "decode.language=en", "decode.timestamps=none")
+        watch = Listening()
+        batch = [item.transcript for item in built.recognise(recordings[:2], watch)]
+        alone = [said(built, [recording])[0] for recording in recordings[:2]]
+        assert [said_together and tokens(said_together) for said_together in batch] == [
+            tokens(one) for one in alone
+        ]
+        assert watch.heard == {0: 1, 1: 1}
+        asked[name] = watch.asked
+    assert all(asked["tied"][row] >= 2 * CAP > asked["sure"][row] for row in (0, 1))
 
 
 def test_the_token_cap_is_told_as_truncated(tiny: Path, recordings: list[Path]) -> None:

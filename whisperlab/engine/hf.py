@@ -125,9 +125,9 @@ class HfEngine:
         self._log_mel = log_mel
         self._tokenizer = tokenizer
         self._multilingual = multilingual
-        self._first_special: int = model.generation_config.eos_token_id
-        if isinstance(self._first_special, list):
-            self._first_special = self._first_special[0]
+        ends = model.generation_config.eos_token_id
+        self._ends: list[int] = ends if isinstance(ends, list) else [ends]
+        self._first_special = self._ends[0]
 
     @property
     def precision(self) -> str:
@@ -140,7 +140,9 @@ class HfEngine:
         """Returns one transcript a waveform; short and long sounds go through apart.
 
         A sound of up to 30 s is padded as audio to one window; a longer one goes through Whisper's
-        sequential long form. So a short sound's text does not depend on a long neighbour.
+        sequential long form. So a short sound's text does not depend on a long neighbour. Nor does
+        it on a short one, greedily and in float32: a row with a near tie, which another batch's
+        rounding might decide otherwise, is decoded again alone.
 
         Raises:
             OutOfMemoryError: the device's memory is full; a smaller batch may pass.
@@ -149,8 +151,17 @@ class HfEngine:
         transcripts: dict[int, Transcript] = {}
         for group in self._groups(batch):
             done = self._generate([batch[index] for index in group], group, options, watch)
-            transcripts.update(zip(group, done, strict=True))
+            for index, transcript in zip(group, done, strict=True):
+                transcripts[index] = transcript or self._alone(batch[index], index, options, watch)
         return [transcripts[index] for index in range(len(batch))]
+
+    def _alone(
+        self, waveform: Waveform, index: int, options: DecodeOptions, watch: Watch
+    ) -> Transcript:
+        [transcript] = self._generate([waveform], [index], options, watch)
+        if transcript is None:
+            raise InferenceError("a sound that was decoded alone was to be decoded alone again")
+        return transcript
 
     def spell(self, segment: Segment) -> list[tuple[bytes, float]]:
         """Returns bytes and log probability of each text token of a segment, in order."""
@@ -171,19 +182,29 @@ class HfEngine:
         group: Sequence[int],
         options: DecodeOptions,
         watch: Watch,
-    ) -> list[Transcript]:
+    ) -> list[Transcript | None]:
+        """Returns the transcripts; ``None`` for a row that has to be decoded alone to be sure of it.
+
+        Nothing has been told to ``watch`` of such a row.
+        """
         import torch
 
         from whisperlab.engine.watched_whisper import (
             DecodedSegment,
             Following,
-            KeepLogprobs,
             StopCancelled,
         )
+        from whisperlab.engine.whisper_steps import KeepLogprobs, Margins
 
         rows = [_Row(waveform.duration_seconds) for waveform in waveforms]
 
+        greedy = options.beam_size == 1 and set(options.temperatures) == {0.0}
+        shared = len(waveforms) > 1 and greedy and not _is_long(waveforms[0])
+        margins = Margins() if shared else None
+
         def on_segment(row: int, decoded: DecodedSegment) -> None:
+            if row in unsure():
+                return
             language = self._language(options, following.language_ids, row)
             segment = self._segment(decoded, rows[row].duration_seconds, language)
             rows[row].segments.append(segment)
@@ -195,8 +216,14 @@ class HfEngine:
             lambda row: watch.cancelled(group[row]),
             lambda tokens: self._decode(self._text_tokens(tokens)),
             tries_allowed=len(options.temperatures),
+            margins=margins,
         )
-        logprobs = KeepLogprobs(keep=options.beam_size == 1)
+
+        def unsure() -> set[int]:
+            ties = [] if margins is None else margins.near_ties()
+            return set(ties) - following.cancelled
+
+        logprobs = KeepLogprobs(keep=options.beam_size == 1, ends=self._ends, margins=margins)
         chosen = self._generate_options(options, long_form=_is_long(waveforms[0]))
         started = perf_counter()
         inputs = self._inputs(waveforms, words=options.timestamps == "word")
@@ -234,8 +261,11 @@ class HfEngine:
             "decode_tokens": (decoded_at - features_ready - following.encode_seconds) * share,
             "detokenise": (detokenised_at - decoded_at) * share,
         }
+        again = unsure()
         return [
-            Transcript(
+            None
+            if index in again
+            else Transcript(
                 text=text,
                 language=self._language(options, following.language_ids, index),
                 segments=tuple(rows[index].segments),

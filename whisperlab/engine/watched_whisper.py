@@ -13,11 +13,15 @@ from time import perf_counter
 from typing import Any
 
 import torch
-from transformers import LogitsProcessor, StoppingCriteria, WhisperForConditionalGeneration
+from transformers import (
+    StoppingCriteria,
+    WhisperForConditionalGeneration,
+    WhisperTimeStampLogitsProcessor,
+)
 
 from whisperlab.device import synchronise
 from whisperlab.engine.whisper_alignment import row_alone
-from whisperlab.errors import InferenceError
+from whisperlab.engine.whisper_steps import KeepLogprobs, Margins, TimestampRule, gap
 from whisperlab.transcript import Try
 
 PAST_THE_END = 1 << 30
@@ -67,6 +71,8 @@ class Following:
     is_cancelled: Callable[[int], bool]
     decode: Callable[[Sequence[int]], str]
     tries_allowed: int
+    margins: Margins | None = None
+    """Where the choices of a batch of short sounds are watched for near ties."""
     cancelled: set[int] = field(default_factory=set)
     truncated: set[int] = field(default_factory=set)
     language_ids: list[int] | None = None
@@ -139,35 +145,6 @@ def compression_ratio(text: str) -> float:
     """
     content = text.encode("utf-8", "replace")
     return len(content) / len(zlib.compress(content))
-
-
-class KeepLogprobs(LogitsProcessor):  # type: ignore[misc] # transformers is untyped
-    """Keeps the log probabilities of a step until the token is chosen; refuses NaN.
-
-    Stands last among the rules and before sampling's temperature, so that a probability is the
-    model's under the rules, at temperature 1.
-    """
-
-    def __init__(self, *, keep: bool) -> None:
-        self._keep = keep
-        self._begin_index: int | None = None
-        self.last: torch.Tensor | None = None
-
-    def set_begin_index(self, begin_index: int) -> None:
-        """``generate`` says at which position a window's first new token stands."""
-        self._begin_index = begin_index
-
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        """Returns ``scores`` unchanged; shape ``(n_rows, vocabulary)``."""
-        if input_ids.shape[-1] == self._begin_index and bool(torch.isnan(scores).any()):
-            raise InferenceError(
-                "the model produced non-finite logits; its weights are damaged, or the precision "
-                "overflows: try quantization=none",
-                code="non_finite_logits",
-            )
-        if self._keep:
-            self.last = scores.float().log_softmax(dim=-1)
-        return scores
 
 
 class StopCancelled(StoppingCriteria):  # type: ignore[misc] # transformers is untyped
@@ -262,6 +239,17 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
         """As transformers', after noting which rows the window decodes."""
         self.following.begin_window(arguments["batch_idx_map"])
         return super().generate_with_fallback(**arguments)
+
+    def _retrieve_logit_processors(self, *positional: Any, **named: Any) -> list[Any]:
+        """As transformers', with its rule of timestamps replaced by ours."""
+        rules = super()._retrieve_logit_processors(*positional, **named)
+        config = named["generation_config"]
+        return [
+            TimestampRule(config, rule.begin_index, self.following.margins)
+            if isinstance(rule, WhisperTimeStampLogitsProcessor)
+            else rule
+            for rule in rules
+        ]
 
     def _need_fallback(
         self,
@@ -377,6 +365,17 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
 
     def detect_language(self, *positional: Any, **named: Any) -> torch.Tensor:
         """As transformers'; notes the language token of each row, shape ``(n_rows,)``."""
-        ids: torch.Tensor = super().detect_language(*positional, **named)
+        languages = list(self.generation_config.lang_to_id.values())
+
+        def note(_: Any, __: Any, outputs: Any) -> None:
+            scores = outputs.logits[:, -1, languages]
+            if self.following.margins is not None and len(languages) > 1:
+                self.following.margins.note(gap(scores), torch.ones_like(scores[:, 0]).bool())
+
+        hook = self.register_forward_hook(note)
+        try:
+            ids: torch.Tensor = super().detect_language(*positional, **named)
+        finally:
+            hook.remove()
         self.following.language_ids = ids.tolist()
         return ids

@@ -260,6 +260,7 @@ class Lane:
             and not ticket.alone
             and ticket.waveform.duration_seconds <= SHORT_SECONDS
             and ticket.recipe.segmentation is None
+            and ticket.recipe.options.beam_size == 1  # of beams nobody tells how close they were
             and set(ticket.recipe.options.temperatures) == {0.0}
         )
 
