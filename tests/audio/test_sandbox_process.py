@@ -25,7 +25,7 @@ from sound_bytes import tone, wav
 
 from whisperlab.audio import AudioLimits, Waveform, decode
 from whisperlab.audio.sandbox import DecodeSandbox, SandboxLimits
-from whisperlab.audio.sandbox_child import ANSWER_SIZE
+from whisperlab.audio.sandbox_child import JSON_SIZE
 from whisperlab.errors import AudioError
 
 CANARY = "WHISPERLAB_TEST_CANARY_KEY"
@@ -39,7 +39,7 @@ def refusal(sandbox: DecodeSandbox, encoded: bytes) -> str:
 
 def in_json(answer: dict[str, object]) -> bytes:
     text = json.dumps(answer).encode()
-    return ANSWER_SIZE.pack(len(text)) + text
+    return JSON_SIZE.pack(len(text)) + text
 
 
 @contextmanager

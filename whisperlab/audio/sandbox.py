@@ -61,7 +61,7 @@ class DecodeSandbox:
 
     Args:
         workers: processes, all started here and kept warm.
-        limits: what one sound may cost, as in ``decode``.
+        limits: what one sound may cost, as in ``decode``, unless its caller says otherwise.
         sandbox: what one process may use.
 
     Raises:
@@ -134,6 +134,7 @@ class DecodeSandbox:
         encoded: bytes,
         stopwatch: Stopwatch | None = None,
         timeout_seconds: float | None = None,
+        limits: AudioLimits | None = None,
     ) -> Waveform:
         """Returns the sound of an upload as mono float32 at 16 kHz, or says why not; blocks.
 
@@ -142,16 +143,18 @@ class DecodeSandbox:
             stopwatch: receives the stages ``read``, ``decode`` and ``resample`` of the child.
             timeout_seconds: the longest wait for a free process, None for any; the work itself is
                 bounded by ``SandboxLimits``. Who came first is served first.
+            limits: what this sound may cost, None for the sandbox's own.
 
         Raises:
             AudioError: as ``whisperlab.audio.decode``; ``decode_timeout`` and ``decode_memory`` for
                 a sound beyond the sandbox's limits; ``invalid_audio`` when the decoder died of it;
                 ``overloaded`` when no process became free in time or the sandbox is closed.
         """
-        self._limits.check_size(len(encoded))
+        chosen = self._limits if limits is None else limits
+        chosen.check_size(len(encoded))
         process = self._take(timeout_seconds)
         try:
-            return process.decode(encoded, Stopwatch() if stopwatch is None else stopwatch)
+            return process.decode(encoded, chosen, Stopwatch() if stopwatch is None else stopwatch)
         except AudioError as error:
             if self._closed.is_set() and process.end is End.DIED:
                 raise _shut() from error
@@ -248,7 +251,7 @@ class DecodeSandbox:
             self._bury(process)
 
     def _start(self) -> DecoderProcess:
-        process = DecoderProcess(self._limits, self._sandbox)
+        process = DecoderProcess(self._sandbox)
         with self._lock:
             self._living.add(process)
         if self._closed.is_set():

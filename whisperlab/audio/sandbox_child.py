@@ -2,7 +2,8 @@ r"""The program of one sandboxed decoder: shuts itself in, then answers sounds u
 
 It inherits one socket. What goes over it (little endian)::
 
-    parent  0100000000000000 00 ...    size of the encoded sound (64 bits), then the sound
+    parent  70000000 {"max_bytes": ... }  size of the JSON (32 bits), the sound's limits as JSON
+            0100000000000000 00 ...    size of the encoded sound (64 bits), then the sound
     child   3a000000 {"code": null, ... , "frames": 160000} ...    size of the JSON (32 bits), the
                                        JSON, then ``frames`` float32 samples at 16 kHz
 
@@ -41,7 +42,7 @@ from whisperlab.errors import AudioError
 from whisperlab.stopwatch import Stopwatch
 
 SOUND_SIZE = struct.Struct("<Q")
-ANSWER_SIZE = struct.Struct("<I")
+JSON_SIZE = struct.Struct("<I")
 READY = b"R"
 """What the child sends once, when its limits are in force and its libraries are loaded."""
 
@@ -59,7 +60,6 @@ class ChildSettings:
     """
 
     channel: int
-    limits: AudioLimits
     address_space_bytes: int
     cpu_seconds: float
 
@@ -90,11 +90,13 @@ def main() -> None:
     writer = open(settings.channel, "wb", closefd=False)  # noqa: SIM115  as above
     shut_in(settings.address_space_bytes)
     _send(writer, READY)
+    read_limits = pydantic.TypeAdapter(AudioLimits).validate_json
     try:
-        while size := reader.read(SOUND_SIZE.size):
+        while size := reader.read(JSON_SIZE.size):
             _grant_cpu(settings.cpu_seconds)
-            encoded = reader.read(SOUND_SIZE.unpack(size)[0])
-            _answer(writer, encoded, settings.limits, warnings)
+            limits = read_limits(reader.read(JSON_SIZE.unpack(size)[0]), strict=True)
+            encoded = reader.read(SOUND_SIZE.unpack(reader.read(SOUND_SIZE.size))[0])
+            _answer(writer, encoded, limits, warnings)
             del encoded  # before the next sound takes its room
     except MemoryError:
         os._exit(OUT_OF_MEMORY)
@@ -139,7 +141,7 @@ def _answer(writer: IO[bytes], encoded: bytes, limits: AudioLimits, warnings: li
             warnings=warnings,
         )
     text = json.dumps(asdict(answer)).encode()
-    _send(writer, ANSWER_SIZE.pack(len(text)) + text, waveform)
+    _send(writer, JSON_SIZE.pack(len(text)) + text, waveform)
 
 
 def _send(writer: IO[bytes], head: bytes, waveform: Waveform | None = None) -> None:

@@ -28,7 +28,7 @@ from pydantic.dataclasses import dataclass
 
 from whisperlab.audio.limits import AudioLimits
 from whisperlab.audio.sandbox_child import (
-    ANSWER_SIZE,
+    JSON_SIZE,
     OUT_OF_MEMORY,
     READY,
     SOUND_SIZE,
@@ -96,8 +96,8 @@ class DecoderProcess:
         ConfigError: no process could be started.
     """
 
-    def __init__(self, limits: AudioLimits, sandbox: SandboxLimits) -> None:
-        self._limits, self._sandbox = limits, sandbox
+    def __init__(self, sandbox: SandboxLimits) -> None:
+        self._sandbox = sandbox
         self._sounds = 0
         self._reaping = threading.Lock()
         self.end: End | None = None
@@ -108,7 +108,6 @@ class DecoderProcess:
         with theirs:
             settings = ChildSettings(
                 channel=theirs.fileno(),
-                limits=limits,
                 address_space_bytes=sandbox.address_space_bytes,
                 cpu_seconds=sandbox.cpu_seconds,
             )
@@ -155,7 +154,7 @@ class DecoderProcess:
         self.end = End.DIED
         return False
 
-    def decode(self, encoded: bytes, watch: Stopwatch) -> Waveform:
+    def decode(self, encoded: bytes, limits: AudioLimits, watch: Stopwatch) -> Waveform:
         """Returns the sound; ``end`` is set afterwards if the process must not be used again.
 
         Raises:
@@ -165,10 +164,12 @@ class DecoderProcess:
         deadline = perf_counter() + self._sandbox.wall_seconds
         self.end = End.DIED  # until the whole answer is there
         try:
-            self._send(SOUND_SIZE.pack(len(encoded)), deadline)
+            told = json.dumps(asdict(limits)).encode()
+            head = JSON_SIZE.pack(len(told)) + told + SOUND_SIZE.pack(len(encoded))
+            self._send(head, deadline)
             self._send(encoded, deadline)
             answer = self._read_answer(deadline)
-            samples = self._read_samples(answer.frames, deadline)
+            samples = self._read_samples(answer.frames, limits.max_seconds, deadline)
         except TimeoutError as error:
             self.end = End.KILLED
             self.kill()
@@ -205,7 +206,7 @@ class DecoderProcess:
         return status
 
     def _read_answer(self, deadline: float) -> Answer:
-        size = ANSWER_SIZE.unpack(self._receive(ANSWER_SIZE.size, deadline))[0]
+        size = JSON_SIZE.unpack(self._receive(JSON_SIZE.size, deadline))[0]
         if size > _MOST_ANSWER_BYTES:
             raise _NonsenseError
         try:
@@ -213,9 +214,9 @@ class DecoderProcess:
         except pydantic.ValidationError as error:
             raise _NonsenseError from error
 
-    def _read_samples(self, frames: int, deadline: float) -> Samples:
+    def _read_samples(self, frames: int, max_seconds: float, deadline: float) -> Samples:
         # What a child says is not believed either.
-        if not 0 <= frames <= (self._limits.max_seconds + _RESAMPLER_SECONDS) * SAMPLE_RATE_HZ:
+        if not 0 <= frames <= (max_seconds + _RESAMPLER_SECONDS) * SAMPLE_RATE_HZ:
             raise _NonsenseError
         samples = np.empty(frames, dtype=np.float32)
         if frames:

@@ -126,13 +126,7 @@ class _Pages:
 
     async def ready(self, _: Request) -> Response:
         """Says that a clip has been transcribed and requests are taken."""
-        service = self._service
-        if service.draining:
-            raise ApiError("draining", "The server is shutting down.")
-        if service.failure is not None:
-            raise ApiError("model_not_loadable", "The default configuration cannot be loaded.")
-        if not service.passed_self_test:
-            raise ApiError("model_loading", "The default configuration is being loaded.")
+        self._service.check_ready()
         return JSONResponse({"status": "ready"})
 
     async def metrics(self, request: Request) -> Response:

@@ -9,8 +9,8 @@ import logging
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -76,16 +76,13 @@ class Service:
         self.keys = KeyRing(None if settings.keys_file is None else Path(settings.keys_file))
         self.rates = RateLimiter(settings.rates, self.metrics.rate_storage_failure)
         self.budget = ByteBudget(settings.limits.bytes_in_flight)
-        limits = offer.default.transcriber.limits
-        most = settings.limits.max_file_bytes
-        self.audio_limits: AudioLimits = replace(
-            limits, max_bytes=most if limits.max_bytes is None else min(most, limits.max_bytes)
-        )
-        self.sandbox = DecodeSandbox(settings.limits.decoders, self.audio_limits)
+        self.sandbox = DecodeSandbox(settings.limits.decoders)
         self.decoding = Turns(
             settings.limits.decoders, settings.limits.queue_size, settings.limits.queue_seconds
         )
         self._tests = ThreadPoolExecutor(1, thread_name_prefix="self-test")
+        self._loading_again: Future[None] = Future()
+        self._loading_again.set_result(None)
         self.draining = False
         self._at_drain: list[Callable[[], None]] = []
         self.passed_self_test = False
@@ -106,8 +103,20 @@ class Service:
         self.decoding.close()
         self._tests.shutdown(cancel_futures=True)
 
-    def decode(self, encoded: bytes, stopwatch: Stopwatch) -> Waveform:
+    def audio_limits(self, configuration: Configuration) -> AudioLimits:
+        """Returns what one sound may cost: the configuration's limits and the server's bytes."""
+        limits = configuration.transcriber.limits
+        most = self.settings.limits.max_file_bytes
+        return replace(
+            limits, max_bytes=most if limits.max_bytes is None else min(most, limits.max_bytes)
+        )
+
+    def decode(
+        self, encoded: bytes, stopwatch: Stopwatch, configuration: Configuration | None = None
+    ) -> Waveform:
         """Returns the sound of an upload, decoded in a sandboxed process.
+
+        ``configuration`` is the one that will hear it, ``None`` the default.
 
         Raises:
             AudioError: the sound was refused.
@@ -115,7 +124,12 @@ class Service:
         started = perf_counter()
         outcome = "ok"
         try:
-            return self.sandbox.decode(encoded, stopwatch, self.settings.limits.queue_seconds)
+            return self.sandbox.decode(
+                encoded,
+                stopwatch,
+                self.settings.limits.queue_seconds,
+                self.audio_limits(configuration or self.offer.default),
+            )
         except WhisperlabError as error:
             outcome = error.code
             raise
@@ -188,6 +202,27 @@ class Service:
         self.metrics.rejected(error.code)
         _logger.info("refused", extra={"status": error.status, "code": error.code})
 
+    def check_ready(self) -> None:
+        """Raises unless requests for the default configuration will be answered.
+
+        A default that was lost is loaded again at the next probe, at most every
+        ``RELOAD_SECONDS``: a server that is red gets no request that would do it.
+
+        Raises:
+            ApiError: ``draining``, ``model_loading`` or ``model_not_loadable``.
+        """
+        if self.draining:
+            raise ApiError("draining", "The server is shutting down.")
+        lane = self.pool.lanes.get(self.offer.default.name)
+        lost = self.passed_self_test and lane is not None and lane.closed
+        if lost and self._loading_again.done():
+            self._loading_again = self._tests.submit(self._load_again)
+        if lost or self.failure is not None:
+            raise ApiError("model_not_loadable", "The default configuration cannot be loaded.")
+        # Not in memory, it was evicted: the next request loads it.
+        if not self.passed_self_test or (lane is not None and not lane.loaded.done()):
+            raise ApiError("model_loading", "The default configuration is being loaded.")
+
     @asynccontextmanager
     async def lifespan(self, _: object) -> AsyncIterator[None]:
         """Ties what belongs to the event loop to the application's life.
@@ -222,6 +257,13 @@ class Service:
                 return
             self.passed_self_test = True
             _logger.info("ready", extra={"configuration": default.name})
+
+    def _load_again(self) -> None:
+        with (
+            suppress(ApiError, WorkerLostError),
+            self.pool.lease(self.offer.default) as lane,
+        ):
+            lane.loaded.result()
 
     def _check_measured(self) -> None:
         """Raises ``ConfigError`` for a run that was measured on another kind of device."""

@@ -158,7 +158,7 @@ class TranscriptionRoute:
             exchange.warnings.append(f"ignored fields: {' '.join(map(_plain, wanted.ignored))}")
         gone = asyncio.ensure_future(_gone(exchange.receive))
         try:
-            waveform = await self._decode(exchange, form.file, gone)
+            waveform = await self._decode(exchange, wanted, form.file, gone)
             exchange.lease.drop(len(form.file))
             del form  # the sound as it was sent need not wait for its turn
             exchange.lease.hold(waveform.samples.nbytes)
@@ -174,9 +174,9 @@ class TranscriptionRoute:
             gone.cancel()
 
     async def _decode(
-        self, exchange: _Exchange, encoded: bytes, gone: asyncio.Future[None]
+        self, exchange: _Exchange, wanted: Wanted, encoded: bytes, gone: asyncio.Future[None]
     ) -> Waveform:
-        decode = partial(self._service.decode, encoded, exchange.stopwatch)
+        decode = partial(self._service.decode, encoded, exchange.stopwatch, wanted.configuration)
         decoding = asyncio.ensure_future(self._service.decoding.take(decode))
         waiting: set[asyncio.Future[Any]] = {decoding, gone}
         try:
