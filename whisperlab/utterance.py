@@ -63,8 +63,10 @@ class Outcome:
     """One line of the ledger: an utterance, its raw text, its state and its seconds by stage.
 
     ``audio_seconds`` is the decoded duration, ``None`` when the sound was never decoded.
-    ``timings`` has the keys of INTERFACES (``read`` ... ``total``); a stage that did not happen is
-    absent. ``batch_size`` is the number of utterances that went through the engine together.
+    ``timings`` are seconds by stage: ``read``, ``decode``, ``resample``, ``preprocess``,
+    ``features``, ``encode``, ``decode_tokens``, ``detokenise`` and ``total``, of a remote engine
+    ``pack`` (writing the upload), ``remote`` (its last request) and ``retry_wait`` (what came
+    before that one, in no ``total``); a stage that did not happen is absent. ``batch_size`` is the number of utterances that went through the engine together.
     """
 
     id: str

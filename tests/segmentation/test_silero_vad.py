@@ -140,7 +140,7 @@ lead = np.zeros({LEAD_FRAMES * FRAME_SAMPLES}, dtype=np.float32)
 padded = torch.from_numpy(np.concatenate([lead, samples, lead, lead]))
 theirs = load_silero_vad(onnx=True)
 frames = [theirs(frame, 16000).item() for frame in padded.split({FRAME_SAMPLES})[:-1]]
-probabilities = ours.speech_probabilities(ours._load(), samples)
+probabilities = ours.speech_probabilities(ours.load_detector(), samples)
 print(np.abs(np.array(frames)[{LEAD_FRAMES}:{LEAD_FRAMES} + len(probabilities)] - probabilities).max())
 """
     finished = subprocess.run(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
@@ -13,29 +12,25 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
+from typing import Any
 
 import httpx
 import openai
 import pytest
-import soundfile
+import serve_calls as calls
+from decoder_processes import until
 from key_files import COMMAND
 from raw_http import RawClient, exchange
 from redis_server import INSTALL, RedisServer, redis_server
+from serve_calls import ROUTE, code, wav
 from serve_process import Running, running_server
-from serve_replay import recording, spoken, tone
+from serve_replay import recording, spoken
 
-ROUTE = "/v1/audio/transcriptions"
 SAID = "sesquipedalian"
 PROMPT = "perspicacious"
 FILE_NAME = "grandiloquent.wav"
 QUERY = "obstreperous"
 CANARIES = (SAID, PROMPT, FILE_NAME, QUERY)
-
-
-def wav(number: int, seconds: float = 0.5) -> bytes:
-    written = io.BytesIO()
-    soundfile.write(written, tone(number, seconds).samples, 16_000, format="WAV", subtype="PCM_16")
-    return written.getvalue()
 
 
 def engine(folder: Path, *further: str) -> tuple[str, ...]:
@@ -54,17 +49,8 @@ def new_key(file: Path, name: str, *options: str) -> str:
 def ask(
     running: Running, key: str | None, sound: bytes | None = None, **fields: str
 ) -> httpx.Response:
-    return httpx.post(
-        running.base_url + ROUTE,
-        headers={} if key is None else {"Authorization": f"Bearer {key}"},
-        data={"model": "whisper-1", **fields},
-        files={"file": (FILE_NAME, wav(1) if sound is None else sound)},
-        timeout=30,
-    )
-
-
-def code(answered: httpx.Response) -> str:
-    return str(answered.json()["error"]["code"])
+    encoded = wav(1) if sound is None else sound
+    return calls.ask(running, encoded, key=key, name=FILE_NAME, **fields)
 
 
 @dataclass(frozen=True)
@@ -236,8 +222,15 @@ def test_nothing_that_was_said_or_sent_is_in_log_or_metrics(keyed: Keyed) -> Non
 
 def test_every_line_of_the_log_is_json_and_an_answer_has_its_line(keyed: Keyed) -> None:
     answered = ask(keyed.running, keyed.key)
-    lines = [json.loads(line) for line in keyed.running.log.read_text("utf-8").splitlines()]
-    (line,) = (line for line in lines if line.get("request_id") == answered.headers["x-request-id"])
+
+    def its_lines() -> list[dict[str, Any]]:
+        # What has no end yet is still being written.
+        whole = keyed.running.log.read_text("utf-8").rpartition("\n")[0]
+        lines = [json.loads(line) for line in whole.splitlines()]
+        return [one for one in lines if one.get("request_id") == answered.headers["x-request-id"]]
+
+    until(lambda: bool(its_lines()))  # the line follows the answer
+    (line,) = its_lines()
     assert (line["status"], line["caller"], line["configuration"]) == (200, "alice", "default")
     assert (line["route"], line["method"]) == (ROUTE, "POST")
     assert line["audio_seconds"] == 0.5

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator
 
 import openai
 import pytest
+from front_calls import CAP, LIMITS, SOUND, post, url
 from front_server import Front, running, settings
 from raw_http import (
     FILE,
     JSON,
     MULTIPART,
-    RawAnswer,
     RawClient,
     chunked,
     exchange,
@@ -26,13 +26,10 @@ from starlette.requests import ClientDisconnect, Request
 
 from whisperlab.serve.body import ByteBudget, read_form
 
-CAP = 1 << 20
-SOUND = bytes(range(256)) * 20
-
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
-    with running(settings(limits={"max_file_bytes": CAP})) as server:
+    with running(settings(limits=LIMITS)) as server:
         yield server
 
 
@@ -41,10 +38,6 @@ def impatient() -> Iterator[Front]:
     limits = {"first_byte_seconds": 0.3, "idle_seconds": 0.4, "body_seconds": 2.0}
     with running(settings(limits=limits)) as server:
         yield server
-
-
-def post(front: Front, body: bytes, content_type: str = MULTIPART, headers: str = "") -> RawAnswer:
-    return exchange(front.address, request(body, content_type, headers=headers))
 
 
 def test_a_sound_over_the_cap_is_refused_and_one_at_the_cap_is_not(front: Front) -> None:
@@ -83,7 +76,7 @@ def test_a_chunked_body_without_end_is_refused_near_the_cap(
 
 
 def test_the_official_client_reads_the_413_of_a_body_it_is_still_sending(front: Front) -> None:
-    client = openai.OpenAI(base_url=_url(front), api_key="good", max_retries=0)
+    client = openai.OpenAI(base_url=url(front), api_key="good", max_retries=0)
     with client, pytest.raises(openai.APIStatusError) as caught:
         client.audio.transcriptions.create(model="m", file=("a.wav", b"a" * (40 << 20)))
     assert caught.value.status_code == 413
@@ -172,10 +165,6 @@ def test_a_client_that_is_gone_is_not_answered() -> None:
     asked = Request({"type": "http", "headers": headers}, gone)
     with ByteBudget(1).lease() as lease, pytest.raises(ClientDisconnect):
         asyncio.run(read_form(asked, settings().limits, lease))
-
-
-def _url(front: Front) -> str:
-    return f"http://localhost:{front.address[1]}/v1"
 
 
 def _send(client: RawClient, data: bytes) -> None:

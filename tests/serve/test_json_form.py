@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from front_calls import CAP, EDITS, LIMITS, SOUND, Edit, mutated, post
 from front_server import Front, running, settings
 from hypothesis import given
 from hypothesis import settings as profile
@@ -15,13 +16,10 @@ from hypothesis import strategies as st
 from raw_http import (
     FILE,
     JSON,
-    MULTIPART,
     RawAnswer,
-    exchange,
     field,
     form,
     part,
-    request,
 )
 
 from whisperlab.serve.form import RequestForm
@@ -29,18 +27,11 @@ from whisperlab.serve.json_form import read_json_form
 from whisperlab.serve.multipart import MultipartReader
 from whisperlab.serve.problems import ApiError
 
-CAP = 1 << 20
-SOUND = bytes(range(256)) * 20
-
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
-    with running(settings(limits={"max_file_bytes": CAP})) as server:
+    with running(settings(limits=LIMITS)) as server:
         yield server
-
-
-def post(front: Front, body: bytes, content_type: str = MULTIPART, headers: str = "") -> RawAnswer:
-    return exchange(front.address, request(body, content_type, headers=headers))
 
 
 def post_json(front: Front, value: object) -> RawAnswer:
@@ -243,24 +234,12 @@ def test_what_was_sent_is_what_is_read_both_ways(sound: bytes, prompt: str) -> N
 JSON_SEEDS = [body for body in BAD_JSON.values() if len(body) < 300] + [
     b'{"audio": "QUJD", "model": ["a"], "c": {"d": 1}, "t": 0.5}'
 ]
-EDITS = st.lists(
-    st.tuples(st.integers(0, 3000), st.integers(0, 20), st.binary(max_size=6)), max_size=6
-)
-
-
-def _mutated(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
-    for start, length, replacement in edits:
-        at = start % (len(body) + 1)
-        body = body[:at] + replacement + body[at + length :]
-    return body
 
 
 @profile(max_examples=1000, deadline=None)
 @given(seed=st.sampled_from(JSON_SEEDS), edits=EDITS)
-def test_a_mutated_json_body_is_read_or_refused_with_a_code(
-    seed: bytes, edits: list[tuple[int, int, bytes]]
-) -> None:
+def test_a_mutated_json_body_is_read_or_refused_with_a_code(seed: bytes, edits: list[Edit]) -> None:
     with contextlib.suppress(ApiError):
-        form = read_json_form(_mutated(seed, edits), 4096)
+        form = read_json_form(mutated(seed, edits), 4096)
         assert form.file
         assert all(isinstance(v, str) for values in form.fields.values() for v in values)

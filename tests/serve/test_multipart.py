@@ -8,37 +8,27 @@ from collections.abc import Iterator
 
 import openai
 import pytest
+from front_calls import EDITS, LIMITS, SOUND, Edit, mutated, post, url
 from front_server import Front, running, settings
 from hypothesis import example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 from raw_http import (
     FILE,
-    MULTIPART,
-    RawAnswer,
-    exchange,
     field,
     form,
     part,
-    request,
 )
 
 from whisperlab.serve.form import RequestForm
 from whisperlab.serve.multipart import MultipartReader
 from whisperlab.serve.problems import ApiError
 
-CAP = 1 << 20
-SOUND = bytes(range(256)) * 20
-
 
 @pytest.fixture(scope="module")
 def front() -> Iterator[Front]:
-    with running(settings(limits={"max_file_bytes": CAP})) as server:
+    with running(settings(limits=LIMITS)) as server:
         yield server
-
-
-def post(front: Front, body: bytes, content_type: str = MULTIPART, headers: str = "") -> RawAnswer:
-    return exchange(front.address, request(body, content_type, headers=headers))
 
 
 GOOD = {
@@ -293,7 +283,7 @@ def test_two_content_types_are_refused(front: Front) -> None:
 
 
 def test_the_official_clients_form_is_read_whole(front: Front) -> None:
-    client = openai.OpenAI(base_url=_url(front), api_key="good", max_retries=0)
+    client = openai.OpenAI(base_url=url(front), api_key="good", max_retries=0)
     with client:
         answer = client.audio.transcriptions.with_raw_response.create(
             model="whisper-1",
@@ -362,24 +352,12 @@ def test_any_split_of_the_bytes_gives_the_same_form(body: bytes, cuts: list[int]
 
 
 SEEDS = [body for body, _ in GOOD.values() if len(body) < 3000] + [b""]
-EDITS = st.lists(
-    st.tuples(st.integers(0, 3000), st.integers(0, 20), st.binary(max_size=6)), max_size=6
-)
-
-
-def _mutated(body: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
-    for start, length, replacement in edits:
-        at = start % (len(body) + 1)
-        body = body[:at] + replacement + body[at + length :]
-    return body
 
 
 @profile(max_examples=500, deadline=None)
 @given(seed=st.sampled_from(SEEDS), edits=EDITS)
-def test_a_mutated_form_is_read_or_refused_with_a_code(
-    seed: bytes, edits: list[tuple[int, int, bytes]]
-) -> None:
-    form_or_code = _read([_mutated(seed, edits)])
+def test_a_mutated_form_is_read_or_refused_with_a_code(seed: bytes, edits: list[Edit]) -> None:
+    form_or_code = _read([mutated(seed, edits)])
     assert isinstance(form_or_code, RequestForm) or form_or_code in {
         "invalid_multipart",
         "invalid_value",
@@ -387,7 +365,3 @@ def test_a_mutated_form_is_read_or_refused_with_a_code(
         "duplicate_parameter",
         "file_too_large",
     }
-
-
-def _url(front: Front) -> str:
-    return f"http://localhost:{front.address[1]}/v1"

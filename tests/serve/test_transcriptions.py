@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import json
 import shutil
 import socket
@@ -16,33 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
-import soundfile
+from serve_calls import ROUTE, ask, code, wav
 from serve_process import Running, running_server
 from serve_replay import recording, spoken, tone
 
 from whisperlab.engine.replay import record
 from whisperlab.serve.transcriptions import server_timing
-
-ROUTE = "/v1/audio/transcriptions"
-
-
-def wav(number: int, seconds: float = 0.5) -> bytes:
-    written = io.BytesIO()
-    soundfile.write(written, tone(number, seconds).samples, 16_000, format="WAV", subtype="PCM_16")
-    return written.getvalue()
-
-
-def ask(running: Running, encoded: bytes, timeout: float = 60.0, **fields: str) -> httpx.Response:
-    return httpx.post(
-        running.base_url + ROUTE,
-        data={"model": "whisper-1", **fields},
-        files={"file": ("upload", encoded, "application/octet-stream")},
-        timeout=timeout,
-    )
-
-
-def code(response: httpx.Response) -> str:
-    return str(response.json()["error"]["code"])
 
 
 @pytest.fixture(scope="module")

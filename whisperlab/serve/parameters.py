@@ -6,7 +6,6 @@ what a configuration cannot do is refused as ``unsupported_value``, nothing is s
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from whisperlab.engine.options import DecodeOptions, Task
 from whisperlab.errors import ConfigError
 from whisperlab.languages import language_code
 from whisperlab.segmentation.protocol import Segmentation
+from whisperlab.segmentation.silero_vad import SileroVad, is_installed
 from whisperlab.serve.configurations import Configuration, Offer
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.worker import Recipe
@@ -304,14 +304,12 @@ def _voice_segmentation(given: Mapping[str, str]) -> Segmentation:
     unknown = sorted(given.keys() - {"type", *VAD_DEFAULTS})
     if unknown:
         raise ApiError("invalid_value", f"Unknown setting {unknown[0]!r} of server_vad.", param)
-    if not (importlib.util.find_spec("silero_vad") and importlib.util.find_spec("onnxruntime")):
+    if not is_installed():
         raise ApiError(
             "unsupported_value",
             "This server has no voice activity detection (pip install 'whisperlab[vad]').",
             param,
         )
-    from whisperlab.segmentation.silero_vad import SileroVad
-
     chosen = {
         name: _number(given[name], VAD_RANGES[name], param) if name in given else default
         for name, default in VAD_DEFAULTS.items()

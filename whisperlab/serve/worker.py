@@ -27,6 +27,7 @@ from whisperlab.device import ResolvedKind, resolve
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.errors import ConfigError, ModelError, UnsupportedOptionError, WhisperlabError
 from whisperlab.segmentation.protocol import Segmentation
+from whisperlab.segmentation.silero_vad import is_installed, load_detector
 from whisperlab.serve import logs
 from whisperlab.transcriber import Recognition, Transcriber
 from whisperlab.transcript import Segment, Transcript
@@ -170,6 +171,8 @@ def _load_and_answer(
         transcriber = build_transcriber(config)
         kind = resolve(transcriber_device(config))
         transcriber.load()
+        if is_installed():  # any request may ask for it: none shall wait for its libraries
+            load_detector()
     except WhisperlabError as error:
         connection.send(LoadFailed(error.code, str(error), error.exit_code))
         return
