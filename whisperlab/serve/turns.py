@@ -47,8 +47,13 @@ class Turns:
         finally:
             self.waiting -= 1
         begun = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        begun.add_done_callback(lambda _: self._free.release())
+        begun.add_done_callback(self._ended)
         return await asyncio.shield(begun)
+
+    def _ended(self, work: asyncio.Future[T]) -> None:
+        self._free.release()
+        if not work.cancelled():
+            work.exception()  # nobody else hears of it where its caller has left
 
     def close(self) -> None:
         """Returns when all work that has begun has ended."""
