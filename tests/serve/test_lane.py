@@ -142,6 +142,22 @@ def test_a_waiting_sound_that_is_cancelled_never_reaches_the_engine(known: Path)
     assert seen.batches == [1]
 
 
+def test_a_full_lane_says_so_before_anything_is_decoded_for_it(known: Path) -> None:
+    configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=5")
+    lane = Lane("x", configuration.config, LaneSettings(1, 0.0, 1, 30.0), Seen())
+    lane.start()
+    try:
+        lane.loaded.result(PATIENCE_SECONDS)
+        await_start(lane.submit(tone(1), RECIPE, "a"))
+        lane.check_room("a")
+        lane.submit(tone(2), RECIPE, "a")
+        with pytest.raises(ApiError) as refused:
+            lane.check_room("a")
+    finally:
+        lane.close()
+    assert refused.value.code == "queue_full"
+
+
 def test_a_worker_that_is_killed_costs_the_sound_that_was_alone_in_it(known: Path) -> None:
     seen = Seen()
     configuration = replay("x", f"engine.path={known}", "engine.seconds_per_utterance=2")

@@ -63,14 +63,28 @@ def test_a_full_queue_blames_the_caller_who_filled_it() -> None:
     assert int(others.value.all_headers()["Retry-After"]) >= 1
 
 
+def test_a_flood_leaves_places_for_who_has_none_waiting() -> None:
+    queue = FairQueue(16)
+    for _ in range(14):
+        queue.add(ticket("loud"))
+    with pytest.raises(ApiError, match="14 requests of yours") as refused:
+        queue.check_room("loud")
+    assert refused.value.code == "queue_full"
+    queue.add(ticket("quiet"))
+    queue.add(ticket("silent"))
+    with pytest.raises(ApiError) as full:
+        queue.check_room("last")
+    assert full.value.code == "overloaded"
+
+
 def test_the_time_to_wait_grows_with_the_queue_and_the_service_time() -> None:
-    queue = FairQueue(10)
+    queue = FairQueue(7)
     queue.seconds_per_sound = 3.0
-    for _ in range(10):
+    for _ in range(7):
         queue.add(ticket("a"))
     with pytest.raises(ApiError) as refused:
         queue.add(ticket("a"))
-    assert refused.value.all_headers()["Retry-After"] == "30"
+    assert refused.value.all_headers()["Retry-After"] == "21"
 
 
 def test_a_removed_ticket_is_gone_and_a_second_removal_says_so() -> None:

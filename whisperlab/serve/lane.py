@@ -115,6 +115,15 @@ class Lane:
         self._after = after
         self._thread.start()
 
+    def check_room(self, caller: str) -> None:
+        """Raises what ``submit`` would now: nothing need be decoded for it to be refused after all.
+
+        Raises:
+            ApiError: ``queue_full`` or ``overloaded``.
+        """
+        with self._changed:
+            self._queue.check_room(caller)
+
     def submit(
         self,
         waveform: Waveform,

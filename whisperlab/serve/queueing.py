@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Final
 
 from whisperlab.audio import Waveform
 from whisperlab.serve.problems import ApiError
@@ -54,6 +55,10 @@ class Ticket:
             return
 
 
+RESERVED_SHARE: Final = 8
+"""One in so many places is kept for callers of whom nobody waits: a flood finds it closed."""
+
+
 class FairQueue:
     """At most ``size`` tickets; each caller's are in order, and callers take turns.
 
@@ -82,10 +87,15 @@ class FairQueue:
         Raises:
             ApiError: ``queue_full`` when this caller fills its share, ``overloaded`` when others do.
         """
-        waiting = len(self)
-        if waiting >= self._size:
-            raise self._refusal(ticket.caller, waiting)
+        self.check_room(ticket.caller)
         self._by_caller.setdefault(ticket.caller, deque()).append(ticket)
+
+    def check_room(self, caller: str) -> None:
+        """Raises what ``add`` would for a ticket of this caller."""
+        waiting = len(self)
+        reserved = self._size // RESERVED_SHARE if caller in self._by_caller else 0
+        if waiting >= self._size - reserved:
+            raise self._refusal(caller, waiting)
 
     def put_back(self, ticket: Ticket) -> None:
         """Puts a ticket that was taken in front of its caller's others, whatever the size."""
@@ -136,6 +146,6 @@ class FairQueue:
             )
         return ApiError(
             "overloaded",
-            f"All {waiting} places of the queue are taken; send this again later.",
+            "All places of the queue are taken; send this again later.",
             retry_after_seconds=wait,
         )

@@ -156,6 +156,9 @@ class TranscriptionRoute:
             exchange.headers[CONFIGURATION_HEADER] = known_hash
         if wanted.ignored:
             exchange.warnings.append(f"ignored fields: {' '.join(map(_plain, wanted.ignored))}")
+        lane = service.pool.lanes.get(wanted.configuration.name)
+        if lane is not None:
+            lane.check_room(exchange.caller.name)
         gone = asyncio.ensure_future(_gone(exchange.receive))
         try:
             waveform = await self._decode(exchange, wanted, form.file, gone)
