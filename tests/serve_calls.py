@@ -13,6 +13,7 @@ from serve_process import Running
 from serve_replay import tone
 
 ROUTE = "/v1/audio/transcriptions"
+PATIENCE_SECONDS = 60.0
 
 
 def wav(number: int, seconds: float = 0.5) -> bytes:
@@ -28,7 +29,6 @@ def ask(
     *,
     key: str | None = None,
     name: str = "upload",
-    timeout: float = 60.0,
     **fields: str,
 ) -> httpx.Response:
     return httpx.post(
@@ -36,7 +36,7 @@ def ask(
         headers={} if key is None else {"Authorization": f"Bearer {key}"},
         data={"model": "whisper-1", **fields},
         files={"file": (name, encoded, "application/octet-stream")},
-        timeout=timeout,
+        timeout=PATIENCE_SECONDS,
     )
 
 
