@@ -10,6 +10,8 @@ COMMANDS = {
     "whisperlab.app": "the page: transcribe, compare, evaluate in a browser, with the API beside it",
     "whisperlab.conformance": "check any server against OpenAI's audio API, and its texts against ours",
     "whisperlab.serve.keys": "create, list and revoke the API keys of a server",
+    "whisperlab.doctor": "say what works on this machine, for issues",
+    "whisperlab.completion": "make bash, zsh or fish complete commands, groups, choices and keys",
 }
 
 

@@ -5,15 +5,13 @@ Owns the body of docs/commands.md. It does not know MkDocs.
 
 from __future__ import annotations
 
-import argparse
-import importlib
 import os
-from collections.abc import Iterator
 from typing import Final
 
 import yaml
 
 from whisperlab.__main__ import COMMANDS
+from whisperlab.completion.scripts import parsers
 from whisperlab.config.compose import CONF_DIR
 
 COLUMNS: Final = "100"
@@ -39,25 +37,3 @@ def _help(name: str) -> str:
             f"It takes [every option](options.md) of `conf/{conf.name}` as `key=value`."
         )
     return "\n\n".join(f"```text\n{one.format_help().strip()}\n```" for one in parsers(name))
-
-
-def parsers(name: str) -> Iterator[argparse.ArgumentParser]:
-    """Yields the parser of a plain command and those of its subcommands."""
-    parser = _parser(name)
-    yield parser
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            yield from action.choices.values()
-
-
-def _parser(name: str) -> argparse.ArgumentParser:
-    for module in (f"{name}.__main__", name, f"{name}.commands"):
-        try:
-            found = getattr(importlib.import_module(module), "arguments", None)
-        except ModuleNotFoundError:
-            continue
-        if found is not None:
-            made = found()
-            assert isinstance(made, argparse.ArgumentParser)
-            return made
-    raise LookupError(f"{name}: no conf/*.yaml and no arguments()")

@@ -203,4 +203,14 @@ def invalid(error: ValidationError, key: str) -> ConfigError:
     where = ".".join([*([key] if key else []), *steps])
     got = first.get("input")
     shown = "" if isinstance(got, (Mapping, list)) else f", got {got!r}"
-    return ConfigError(f"{where}: {first['msg']}{shown}")
+    return ConfigError(f"{where}: {first['msg']}{shown}{_meant(first['type'], where)}")
+
+
+def _meant(kind: str, where: str) -> str:
+    """Returns which key was probably meant by an unknown one, as the end of a sentence."""
+    if kind != "unexpected_keyword_argument":
+        return ""
+    from whisperlab.config.suggestions import nearest_key  # reads all of conf/
+
+    close = nearest_key(where)
+    return f"; did you mean {close}?" if close and close != where else ""

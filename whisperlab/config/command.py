@@ -27,7 +27,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from whisperlab.config.compose import CONF_DIR, check_config_dir, one_line, resolve
+from whisperlab.config.arguments import nearest
+from whisperlab.config.compose import CONF_DIR, check_config_dir, resolve
+from whisperlab.config.suggestions import explained
 from whisperlab.errors import ConfigError, WhisperlabError, WriteError
 
 EXIT_USAGE = ConfigError.exit_code
@@ -148,7 +150,7 @@ def _job_name() -> str:
 def _fail(error: Exception, code: int, debug: bool, where: str = "") -> int:
     if debug:
         sys.excepthook(type(error), error, error.__traceback__)
-    print(f"error: {where}{one_line(error)}", file=sys.stderr)  # noqa: T201 - the command's one line
+    print(f"error: {where}{explained(error)}", file=sys.stderr)  # noqa: T201 - the command's one line
     return code
 
 
@@ -214,8 +216,12 @@ def _arguments() -> Namespace:
         if not stop.code:  # --version
             raise
         reason = said.getvalue().strip().rpartition("error: ")[2]
+        unknown = reason.removeprefix("unrecognized arguments: ").split()
+        known = [name for action in get_args_parser()._actions for name in action.option_strings]
+        close = nearest(unknown[0], known) if reason.startswith("unrecognized") else None
+        hint = f"; did you mean {close}?" if close else ""
         raise ConfigError(
-            f"{reason}; options such as --config-dir DIR stand before key=value, --help lists them"
+            f"{reason}{hint}; options such as --config-dir DIR stand before key=value, --help lists them"
         ) from stop
 
 

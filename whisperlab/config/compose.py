@@ -62,7 +62,9 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> Mapping[str, Any
         ValueError,  # Hydra's, for a group's choice that is neither name nor list
         RecursionError,  # its parser's, for 10^4 brackets
     ) as error:
-        raise ConfigError(one_line(error)) from error
+        from whisperlab.config.suggestions import explained
+
+        raise ConfigError(explained(error)) from error
     return resolve(composed)
 
 

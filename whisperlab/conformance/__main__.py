@@ -6,10 +6,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from whisperlab.config.arguments import ArgumentParser
+
 
 def arguments() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m whisperlab.conformance",
         description="Check a server against OpenAI's audio API, rule by rule; or, with `parity`, "
         "compare its texts with those of a configuration in this process.",

@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 
+from whisperlab.config.arguments import ArgumentParser
 from whisperlab.errors import WhisperlabError
 from whisperlab.runs import compare, detectable, gate, merge, rescore, score, track
 
@@ -24,7 +25,7 @@ SUBCOMMANDS = {
 
 def arguments() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m whisperlab.runs",
         description="Work on finished runs, without inference.",
         epilog="Exit codes: 0 done, 2 usage, 4 dataset, 10 gate not passed, 74 cannot write.",

@@ -6,12 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
+from whisperlab.config.arguments import ArgumentParser
+
 FORMATS = ("txt", "srt", "vtt", "tsv", "json")
 
 
 def arguments() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="python -m whisperlab.transcribe",
         description="Transcribe sound files with one configuration.",
         epilog="Exit codes: 0 done, 2 usage or configuration, 3 a file failed, 5 model, 74 cannot write.",

@@ -1,0 +1,82 @@
+"""A mistyped key, choice or argument is answered with what was meant; an unlike one with nothing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from whisperlab.config.arguments import ArgumentParser
+from whisperlab.config.build import build_transcriber
+from whisperlab.config.compose import compose
+from whisperlab.config.suggestions import nearest_key
+from whisperlab.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("decode.beem_size=5", "did you mean decode.beam_size?"),
+        ("modle=tiny", "did you mean model?"),
+        ("model=tinny", "did you mean tiny?"),
+        ("engine=hff", "did you mean hf?"),
+        ("preprocess=[trimm]", "did you mean trim?"),
+        ("preset=turob", "did you mean turbo?"),
+        ("dataset.sbset=3", "did you mean dataset.subset?"),
+    ],
+)
+def test_a_mistyped_override_says_what_was_meant(override: str, said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose("eval", [override])
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_choice_that_is_like_none_lists_them_all() -> None:
+    with pytest.raises(ConfigError, match="There are: hf, pocketsphinx, remote, replay") as caught:
+        compose("eval", ["engine=zzzzzz"])
+    assert "did you mean" not in str(caught.value)
+
+
+def test_an_appended_key_that_is_mistyped_says_what_was_meant() -> None:
+    config = compose("eval", ["preprocess=[trim]", "+preprocess.trim.treshold_db=3"])
+    with pytest.raises(ConfigError, match=r"did you mean preprocess\.trim\.threshold_db\?"):
+        build_transcriber(config)
+
+
+def test_a_key_that_is_like_none_is_not_guessed() -> None:
+    assert nearest_key("entirely.other") is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--prest=x"], "did you mean --preset?"),
+        (["comapre"], "did you mean compare?"),
+        (["compare", "--metrics", "x"], "did you mean --metric?"),
+    ],
+)
+def test_a_mistyped_argument_says_what_was_meant(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parser = ArgumentParser(prog="x")
+    parser.add_argument("--preset")
+    commands = parser.add_subparsers()
+    commands.add_parser("compare", allow_abbrev=False).add_argument("--metric")
+    commands.add_parser("gate")
+    with pytest.raises(SystemExit) as caught:
+        parser.parse_args(arguments)
+    assert caught.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_an_option_before_the_overrides_is_guessed_too() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "whisperlab.eval", "--confg-dir"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert "did you mean --config-dir?" in finished.stderr

@@ -1,0 +1,85 @@
+"""What was probably meant: a mistyped key or choice, in place of what Hydra says.
+
+Owns the names that a configuration knows, read from conf/ without composing it. It does not know
+what a key takes.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import yaml
+from hydra.errors import MissingConfigException
+
+from whisperlab.config.arguments import nearest
+from whisperlab.config.compose import CONF_DIR, one_line
+
+_MISTYPED_KEY: Final = re.compile(r"Could not override '(?P<key>[^']+)'")
+_MISSING_CHOICE: Final = re.compile(r"Could not (?:find|load) '(?P<choice>[^']+)'")
+
+
+def explained(error: BaseException) -> str:
+    """Returns an error of Hydra's in one line, with what was probably meant."""
+    said = one_line(error)
+    if isinstance(error, MissingConfigException):
+        found = _MISSING_CHOICE.search(said)
+        if found is not None and "/" in found["choice"]:
+            return _missing_choice(found["choice"], error.options)
+    mistyped = _MISTYPED_KEY.search(said)
+    if mistyped is not None:
+        return _mistyped_key(mistyped["key"], said)
+    return said
+
+
+def _missing_choice(choice: str, offered: Sequence[str] | None) -> str:
+    group, _, name = choice.rpartition("/")
+    options = sorted(offered or choices(group))
+    if not options:
+        return f"no group {group} in conf/; --help lists the groups"
+    close = nearest(name, options)
+    hint = f"did you mean {close}? " if close else ""
+    return f"{group}={name}: no such choice; {hint}There are: {', '.join(options)}"
+
+
+def _mistyped_key(key: str, said: str) -> str:
+    close = nearest_key(key)
+    if close is None:
+        return said
+    return f"{key}: no such key; did you mean {close}? (--help lists all of them)"
+
+
+def nearest_key(key: str) -> str | None:
+    """Returns the key or group of the configuration that is spelled most like ``key``."""
+    return nearest(key, known_keys())
+
+
+def choices(group: str) -> list[str]:
+    """Returns the choices of a group of the shipped configuration, sorted."""
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+
+
+@functools.cache
+def known_keys() -> frozenset[str]:
+    """Returns every group and every key that a shipped yaml writes, in full."""
+    found: set[str] = set()
+    for path in CONF_DIR.rglob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        group = path.parent.relative_to(CONF_DIR).as_posix()
+        prefix = "" if group == "." or text.startswith("# @package _global_") else f"{group}."
+        found.update(f"{prefix}{key}" for key in _keys(yaml.safe_load(text)))
+        if group != ".":
+            found.add(group)
+    return frozenset(found)
+
+
+def _keys(node: Any) -> Iterator[str]:
+    if not isinstance(node, Mapping):
+        return
+    for name, value in node.items():
+        if name in ("defaults", "hydra", "_target_"):
+            continue
+        yield str(name)
+        yield from (f"{name}.{inner}" for inner in _keys(value))
