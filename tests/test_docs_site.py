@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
-import command_page
 import option_page
 import pytest
 import yaml
 
 from whisperlab.__main__ import COMMANDS
+from whisperlab.completion.scripts import parsers
 from whisperlab.config.compose import CONF_DIR, compose
 from whisperlab.config.targets import known_targets, locate
 from whisperlab.serve.problems import STATUS_OF_CODE
@@ -153,7 +153,7 @@ def test_every_argument_of_every_command_is_on_its_page(site: Path) -> None:
         assert f"python -m {name}" in text
         if (CONF_DIR / f"{name.rpartition('.')[2]}.yaml").is_file():
             continue
-        for parser in command_page.parsers(name):
+        for parser in parsers(name):
             for action in parser._actions:
                 if action.help is argparse.SUPPRESS:
                     continue
