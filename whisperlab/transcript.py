@@ -6,6 +6,7 @@ files. All times are seconds; after the Transcriber they are seconds of the sour
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -118,3 +119,13 @@ class Transcript:
     def shifted(self, seconds: float) -> Transcript:
         """Returns the transcript with every time ``seconds`` later."""
         return replace(self, segments=tuple(segment.shifted(seconds) for segment in self.segments))
+
+
+def compression_ratio(text: str) -> float:
+    """Returns UTF-8 bytes / zlib bytes: above 2.4 a text most likely loops (openai/whisper).
+
+    >>> compression_ratio("one two three") < 1 < compression_ratio("one " * 50)
+    True
+    """
+    content = text.encode("utf-8", "replace")
+    return len(content) / len(zlib.compress(content))

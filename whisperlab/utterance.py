@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from whisperlab.audio import Sound
-from whisperlab.transcript import Segment
+from whisperlab.transcript import Segment, Word
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,8 @@ class Utterance:
     (a perturbed copy). ``reference`` is the raw transcript, ``""`` for speechless audio. ``slices``
     are the extra columns (speaker, domain, accent, ...) by which scores are broken down.
     ``declared_seconds`` is what the manifest says of the duration, ``None`` when it says nothing; it
-    is checked, never trusted.
+    is checked, never trusted. ``words`` are the reference's words with their true times where the
+    corpus knows them.
     """
 
     id: str
@@ -31,6 +32,7 @@ class Utterance:
     reference: str
     slices: Mapping[str, str] = field(default_factory=dict)
     declared_seconds: float | None = None
+    words: tuple[Word, ...] = ()
 
 
 class State(StrEnum):
@@ -66,7 +68,9 @@ class Outcome:
     ``timings`` are seconds by stage: ``read``, ``decode``, ``resample``, ``preprocess``,
     ``features``, ``encode``, ``decode_tokens``, ``detokenise`` and ``total``, of a remote engine
     ``pack`` (writing the upload), ``remote`` (its last request) and ``retry_wait`` (what came
-    before that one, in no ``total``); a stage that did not happen is absent. ``batch_size`` is the number of utterances that went through the engine together.
+    before that one, in no ``total``); a stage that did not happen is absent. ``batch_size`` is the number of utterances that
+    went through the engine together.
+    ``reference_words`` are the reference's words with their true times, where they are known.
     """
 
     id: str
@@ -81,3 +85,4 @@ class Outcome:
     attempt: int = 1
     slices: Mapping[str, str] = field(default_factory=dict)
     error: Failure | None = None
+    reference_words: tuple[Word, ...] = ()

@@ -6,6 +6,7 @@ import pytest
 
 from whisperlab.dataset.columns import Columns, Fields, settle
 from whisperlab.dataset.rows import RowError
+from whisperlab.transcript import Word
 
 COLUMNS = Columns(audio="audio_filepath", text="text")
 
@@ -108,3 +109,35 @@ def test_slices_are_the_other_scalars_as_strings() -> None:
     assert COLUMNS.slices(row) == {
         "speaker": "s1", "digits": "5", "snr": "12.5", "converted": "false",
     }  # fmt: skip
+
+
+def test_words_with_times_are_read_in_seconds_under_either_name() -> None:
+    columns = Columns("path", "text")
+    row = {
+        "words": [{"word": "one", "start": 0, "end": 0.5}, {"text": "2", "start": 0.5, "end": 1}]
+    }
+    assert columns.words(row) == (Word(0.0, 0.5, "one"), Word(0.5, 1.0, "2"))
+    assert "words" not in columns.slices(row)
+
+
+@pytest.mark.parametrize("other", [None, "one two", ["one", "two"], 3, [{"word": "one"}], []])
+def test_a_column_words_without_times_means_something_else(other: object) -> None:
+    assert Columns("path", "text").words({"words": other}) == ()
+
+
+@pytest.mark.parametrize(
+    ("listed", "message"),
+    [
+        ([{"word": "one", "start": 2.0, "end": 1.0}], r"expected \{\"word\".*'words'\[0\], got"),
+        ([{"word": 1, "start": 0.0, "end": 1.0}], r"'words'\[0\]"),
+        ([{"word": "a", "start": True, "end": 1.0}], r"'words'\[0\]"),
+        ([{"word": "a", "start": float("nan"), "end": 1.0}], r"'words'\[0\]"),
+        (
+            [{"word": "b", "start": 1.0, "end": 2.0}, {"word": "a", "start": 0.5, "end": 1.0}],
+            "expected words in order of time in 'words', got 'a' at 0.5 s after 'b' at 1.0 s",
+        ),
+    ],
+)
+def test_damaged_word_times_are_refused_with_their_place(listed: object, message: str) -> None:
+    with pytest.raises(RowError, match=message):
+        Columns("path", "text").words({"words": listed})

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whisperlab.errors import DatasetError, RunInUseError, WriteError
-from whisperlab.experiment.ledger import Ledger, outcome_from_json, outcome_to_json, read_ledger
+from whisperlab.experiment.ledger import (
+    Ledger,
+    outcome_from_json,
+    outcome_to_json,
+    read_ledger,
+    read_texts,
+)
 from whisperlab.transcript import Segment, Word
 from whisperlab.utterance import Failure, Outcome, State
 
@@ -128,3 +135,25 @@ def test_a_full_disk_is_a_write_error(tmp_path: Path) -> None:
         with pytest.raises(WriteError, match="No space left"):
             ledger.append([outcome()])
         os.dup2(os.open(path, os.O_RDWR), ledger._file.fileno())
+
+
+def test_times_of_reference_words_come_back_and_are_absent_where_unknown(tmp_path: Path) -> None:
+    timed = replace(outcome("timed"), reference_words=(Word(0.1, 0.4, "hello"),))
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        ledger.append([timed, outcome("plain")])
+    assert list(read_ledger(tmp_path / "ledger.jsonl")) == [timed, outcome("plain")]
+    lines = (tmp_path / "ledger.jsonl").read_text().splitlines()
+    assert ["reference_words" in json.loads(line)["record"] for line in lines] == [True, False]
+
+
+def test_texts_are_read_without_tokens_and_with_the_words_that_a_score_needs(
+    tmp_path: Path,
+) -> None:
+    plain, timed = outcome("plain"), replace(outcome("timed"), reference_words=(Word(0, 1, "a"),))
+    long = replace(outcome("long"), segments=outcome().segments * 2)
+    with Ledger(tmp_path / "ledger.jsonl") as ledger:
+        ledger.append([plain, timed, long])
+    texts = list(read_texts(tmp_path / "ledger.jsonl"))
+    assert [len(text.segments[0].words) for text in texts] == [0, 1, 1]
+    assert {segment.tokens for text in texts for segment in text.segments} == {()}
+    assert {segment.avg_logprob for text in texts for segment in text.segments} == {-0.1}

@@ -243,9 +243,11 @@ def test_hostile_text_in_every_field_adds_no_element(
 
 @given(text=st.text() | st.text(alphabet="</script!->&"))
 def test_rows_survive_the_script_element_to_the_letter(text: str) -> None:
-    written = embedded([Outcome(text, State.OK, text, text)], {text: (Edit("equal", text, text),)})
+    outcome, edits = Outcome(text, State.OK, text, text), (Edit("equal", text, text),)
+    written = embedded([outcome], {text: edits}, {text: [text]})
     assert "<" not in written
     (row,) = json.loads(written)["rows"]
+    assert row["failures"] == [text]
     assert (row["id"], row["reference"], row["text"], row["edits"]) == (text, text, text, [text])
 
 

@@ -14,8 +14,6 @@ import pytest
 from compared_runs import SAID, folder, outcome, runs
 
 from whisperlab.experiment.folder import read_run
-from whisperlab.experiment.ledger import read_ledger, read_texts
-from whisperlab.transcript import Segment
 
 OUTCOMES = [
     outcome("u1", "One two three four five six seven eight nine ten."),
@@ -70,6 +68,17 @@ def test_the_share_of_every_rule_is_kept_and_shown(tmp_path: Path) -> None:
     assert (run / "report.html").is_file()
 
 
+def test_failures_are_analysed_anew_and_named_in_the_report(tmp_path: Path) -> None:
+    invented = outcome("u4", "Thanks for watching.")
+    run = folder(tmp_path / "run", [*OUTCOMES, replace(invented, reference="")])
+    assert runs("rescore", run, "--profile", "basic").returncode == 0
+    failures = read_run(run).scores.failures
+    assert failures is not None
+    assert failures.false_text is not None
+    assert (failures.false_text.with_text, failures.false_text.words) == (1, 3)
+    assert 'href="#id=u4"' in (run / "report.html").read_text()
+
+
 def test_a_list_of_ones_own_substitutions_goes_into_the_card(tmp_path: Path) -> None:
     words = tmp_path / "words.json"
     words.write_text('{"ten": "10"}')
@@ -115,23 +124,6 @@ def test_a_run_that_is_being_written_is_exit_code_75(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         assert runs("rescore", run, "--profile", "raw").returncode == 75
     assert runs("rescore", run, "--profile", "raw").returncode == 0
-
-
-def test_texts_are_read_without_segments(tmp_path: Path) -> None:
-    spoken = Segment(
-        start=0.0,
-        end=1.0,
-        text="yes",
-        tokens=(1, 2),
-        avg_logprob=-0.1,
-        no_speech_prob=0.0,
-        compression_ratio=1.0,
-        temperature=0.0,
-    )
-    whole = replace(OUTCOMES[0], segments=(spoken,))
-    run = folder(tmp_path / "run", [whole])
-    assert list(read_ledger(run / "ledger.jsonl")) == [whole]
-    assert list(read_texts(run / "ledger.jsonl")) == [replace(whole, segments=())]
 
 
 @pytest.mark.slow

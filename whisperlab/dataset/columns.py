@@ -6,18 +6,25 @@ whether the audio exists.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from whisperlab.dataset.rows import RowError
+from whisperlab.transcript import Word
 
 AUDIO_ALIASES = ("audio_filepath", "audio", "path", "file_name")
 """NeMo's name first, then Common Voice's and the Hub's ``audiofolder``."""
 TEXT_ALIASES = ("text", "sentence", "transcript", "reference")
 ID_COLUMN = "id"
 DURATION_COLUMN = "duration"
+WORDS_COLUMN = "words"
+"""Times of the reference's words, as JSON Lines can hold them::
+
+    "words": [{"word": "one", "start": 2.482, "end": 3.014}, {"word": "four", "start": 3.1, "end": 3.58}]
+"""
 LONGEST_SECONDS = 1e7
 """Four months: beyond it a column holds samples or milliseconds, not seconds."""
 
@@ -70,6 +77,31 @@ class Columns:
             if name not in own and isinstance(value, str | int | float) and value != ""
         }
 
+    def words(self, row: Mapping[str, object]) -> tuple[Word, ...]:
+        """Returns the reference's words with their times, in seconds; none where the row has none.
+
+        A column of that name that does not list objects with times means something else.
+
+        Raises:
+            RowError: an entry is no word with its times, or comes before its predecessor.
+
+        >>> Columns("path", "text").words({"words": [{"word": "one", "start": 2.5, "end": 3.0}]})
+        (Word(start=2.5, end=3.0, text='one', probability=None),)
+        """
+        listed = row.get(WORDS_COLUMN)
+        if not isinstance(listed, list) or not all(
+            isinstance(entry, Mapping) and "start" in entry for entry in listed
+        ):
+            return ()
+        words = tuple(_timed_word(entry, number) for number, entry in enumerate(listed))
+        for earlier, later in itertools.pairwise(words):
+            if later.start < earlier.start:
+                raise RowError(
+                    f"expected words in order of time in {WORDS_COLUMN!r}, got {later.text[:40]!r} at "
+                    f"{later.start} s after {earlier.text[:40]!r} at {earlier.start} s; sort them"
+                )
+        return words
+
     def _bad_string(self, row: Mapping[str, object], name: str) -> RowError:
         if name not in row:
             return RowError(f"expected a column {name!r}, found {_names(row)}; add it to the row")
@@ -116,6 +148,25 @@ class Columns:
             raise RowError(
                 f"expected seconds in {self.duration!r}, got {written[:40]!r}; write a number"
             ) from error
+
+
+def _timed_word(word: Mapping[str, object], number: int) -> Word:
+    text, start, end = word.get("word", word.get("text")), word.get("start"), word.get("end")
+    if (
+        not isinstance(text, str)
+        or not _is_seconds(start)
+        or not _is_seconds(end)
+        or not 0 <= float(start) <= float(end) <= LONGEST_SECONDS
+    ):
+        raise RowError(
+            f'expected {{"word": ..., "start": seconds, "end": seconds}} in {WORDS_COLUMN!r}[{number}], '
+            f"got {word!r:.60}; mend it or rename the column"
+        )
+    return Word(float(start), float(end), text)
+
+
+def _is_seconds(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def settle(

@@ -102,6 +102,7 @@ class Listing:
                     surveyor.leave_out(ordinal)
                     continue
                 fields = columns.fields(row)
+                columns.words(row)
                 if surveyor.draws(fields.id):
                     size = paths.locate(fields.audio).size
                     surveyor.add(ordinal, fields.id, fields.text, size)
@@ -140,6 +141,7 @@ class Listing:
                     continue
                 row = next(rows)
                 fields = inspected.columns.fields(row)
+                words = inspected.columns.words(row)
                 path = paths.locate(fields.audio).path
             except StopIteration:
                 return
@@ -153,6 +155,7 @@ class Listing:
                 reference=fields.text,
                 slices=inspected.columns.slices(row),
                 declared_seconds=fields.seconds,
+                words=words,
             )
             left -= 1
             if not left:

@@ -57,10 +57,10 @@ class PerturbedDataset:
     seed: int
 
     def __iter__(self) -> Iterator[Utterance]:
-        """Yields the utterances in the original's order; what it declares of durations is dropped."""
+        """Yields the utterances in the original's order; durations and word times may be others now."""
         for utterance in self.original:
             sound = PerturbedSound(utterance.audio, self.steps, f"{self.seed}:{utterance.id}")
-            yield replace(utterance, audio=sound, declared_seconds=None)
+            yield replace(utterance, audio=sound, declared_seconds=None, words=())
 
     def __len__(self) -> int:
         """Returns the original's number of utterances."""

@@ -6,7 +6,6 @@ gives are ``generate``'s own, which a test shows. It does not know audio, settin
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -22,7 +21,7 @@ from transformers import (
 from whisperlab.device import synchronise
 from whisperlab.engine.whisper_alignment import row_alone
 from whisperlab.engine.whisper_steps import KeepLogprobs, Margins, TimestampRule, gap
-from whisperlab.transcript import Try
+from whisperlab.transcript import Try, compression_ratio
 
 PAST_THE_END = 1 << 30
 """A seek offset in frames beyond any recording: the row's long form is over."""
@@ -135,16 +134,6 @@ class Following:
         if row not in self.cancelled and self.is_cancelled(row):
             self.cancelled.add(row)
         return row in self.cancelled
-
-
-def compression_ratio(text: str) -> float:
-    """Returns UTF-8 bytes / zlib bytes: above 2.4 a text most likely loops (openai/whisper).
-
-    >>> compression_ratio("one two three") < 1 < compression_ratio("one " * 50)
-    True
-    """
-    content = text.encode("utf-8", "replace")
-    return len(content) / len(zlib.compress(content))
 
 
 class StopCancelled(StoppingCriteria):  # type: ignore[misc] # transformers is untyped

@@ -22,6 +22,8 @@ from whisperlab.config.build import (
 from whisperlab.config.command import raise_if_stopped
 from whisperlab.device import default_batch_size, hardware, resolve
 from whisperlab.eval.progress import TerminalProgress
+from whisperlab.experiment.failure_settings import FailureSettings
+from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import LOG, fingerprint
 from whisperlab.experiment.provenance import git_state, versions
 from whisperlab.experiment.result import RunCard, RunResult
@@ -29,6 +31,7 @@ from whisperlab.experiment.runner import Experiment, run_experiment
 from whisperlab.experiment.scoring import score_outcomes, slice_scores
 from whisperlab.experiment.settings import RunSettings
 from whisperlab.experiment.shard import WHOLE, Shard
+from whisperlab.report.failures import failure_lines
 from whisperlab.report.html import write_report
 from whisperlab.report.published import published_lines
 from whisperlab.report.table import run_table, sweep_table
@@ -60,7 +63,7 @@ def evaluate(config: Mapping[str, Any]) -> tuple[RunResult, int]:
             f"{result.duration_mismatches} recordings are not as long as the manifest says "
             f"(by more than 5 % or 0.5 s): see {LOG} in the run folder"
         )
-    for line in published_lines(result):
+    for line in (*failure_lines(result.scores.failures), *published_lines(result)):
         print(line)  # noqa: T201 - a command's face
     print(f"report: {report}")  # noqa: T201 - a command's face
     return result, exit_code(result, settings.max_failed_fraction)
@@ -85,6 +88,7 @@ def report_of(result: RunResult, experiment: Experiment) -> Path:
         result,
         {item.outcome.id: item.edits for item in scored if item.outcome.state.scored},
         slice_scores(scored, resamples=experiment.resamples, seed=experiment.card.seed),
+        analyse_run(scored, experiment.profile, experiment.card.config).findings,
     )
 
 
@@ -98,6 +102,7 @@ def build_experiment(
     Raises:
         ConfigError, DatasetError: a setting or the dataset is wrong.
     """
+    validate(FailureSettings, config["failures"], "failures")
     transcriber = build_transcriber(config)
     dataset = build_dataset(config)
     profile, metrics = build_profile(config), build_metrics(config)

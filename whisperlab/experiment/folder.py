@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from whisperlab.errors import ConfigError, WriteError
+from whisperlab.experiment.failure_summary import failures_from_json
 from whisperlab.experiment.ledger import read_ledger
 from whisperlab.experiment.provenance import utc_now
 from whisperlab.experiment.result import (
@@ -188,7 +189,7 @@ def read_scores(folder: Path) -> Scores | None:
         return None
     try:
         return scores_from_json(_read(path))
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, ValueError) as error:
         raise _not_ours(path) from error
 
 
@@ -200,7 +201,7 @@ def scores_to_json(scores: Scores) -> dict[str, Any]:
 
 def scores_from_json(content: Mapping[str, Any]) -> Scores:
     """Returns the Scores that a scores.json describes."""
-    speed = content["speed"]
+    speed, failures = content["speed"], content.get("failures")
     return Scores(
         utterances=Tally(**content["utterances"]),
         scores={name: Rate(**rate) for name, rate in content["scores"].items()},
@@ -208,6 +209,7 @@ def scores_from_json(content: Mapping[str, Any]) -> Scores:
         speed=Speed(**{**speed, "latency_seconds": Latency(**speed["latency_seconds"])}),
         memory=content["memory"],
         fingerprint=content["fingerprint"],
+        failures=None if failures is None else failures_from_json(failures),
         schema=content["schema"],
     )
 

@@ -9,6 +9,9 @@ A line (folded here; the CRC-32 is over the bytes of the record exactly as they 
      "timings": {"decode": 0.01, "total": 0.4}, "batch_size": 4, "attempt": 1,
      "slices": {"speaker": "ls1034"}, "error": null}}
 
+Where the corpus knows when each word was said, the record has ``reference_words`` as well: words of
+the shape of a segment's.
+
 A torn last line (killed while writing) is cut when the ledger is opened for writing; a damaged line
 in the middle is an error, because it is not ours.
 """
@@ -177,13 +180,23 @@ def read_ledger(path: Path) -> Iterator[Outcome]:
 
 
 def read_texts(path: Path) -> Iterator[Outcome]:
-    """Yields the same outcomes without their segments: a tenth of the memory, enough to score.
+    """Yields the same outcomes without tokens: a fifth of the memory, enough to score and to judge.
+
+    Words stay where a score can need their times: in several segments, or beside reference words.
 
     Raises:
         DatasetError: a line before the last is damaged; names file and line.
     """
     for record in _records(path):
-        yield outcome_from_json({**record, "segments": ()})
+        segments = record["segments"]
+        timed = len(segments) > 1 or bool(record.get("reference_words"))
+        slim = [
+            {**one, "tokens": (), "token_logprobs": (), "tries": ()}
+            if timed
+            else {**one, "tokens": (), "token_logprobs": (), "tries": (), "words": ()}
+            for one in segments
+        ]
+        yield outcome_from_json({**record, "segments": slim})
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
@@ -220,7 +233,8 @@ def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
     record = asdict(outcome)
     names = ("id", "state", "reference", "text", "language", "segments", "audio_seconds", "timings")
     rest = ("batch_size", "attempt", "slices", "error")
-    return {name: record[name] for name in (*names, *rest)}
+    known = ("reference_words",) if outcome.reference_words else ()
+    return {name: record[name] for name in (*names, *rest, *known)}
 
 
 def outcome_from_json(record: Mapping[str, Any]) -> Outcome:
@@ -244,6 +258,7 @@ def outcome_from_json(record: Mapping[str, Any]) -> Outcome:
             "state": State(record["state"]),
             "segments": segments,
             "error": None if error is None else Failure(**error),
+            "reference_words": tuple(Word(**word) for word in record.get("reference_words", ())),
         }
     )
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from whisperlab.errors import ConfigError, WhisperlabError
+from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import FINISHED, LEDGER, RunFolder, differences
 from whisperlab.experiment.ledger import Ledger
 from whisperlab.experiment.result import Latency, RunCard, RunResult, Scores, Speed
@@ -175,10 +176,11 @@ def _scores(
 ) -> Scores:
     card = ordered[0].card
     loads = [result.scores.speed.load_seconds for result in ordered]
+    scored = score_outcomes(outcomes, profile, metrics)
     return Scores(
         utterances=tally(outcomes),
         scores=rates(
-            score_outcomes(outcomes, profile, metrics),
+            scored,
             metrics,
             resamples=int(card.config["resamples"]),
             seed=card.seed,
@@ -194,6 +196,7 @@ def _scores(
         ),
         memory=_largest([result.scores.memory for result in ordered]),
         fingerprint=card.fingerprint,
+        failures=analyse_run(scored, profile, card.config).summary,
     )
 
 

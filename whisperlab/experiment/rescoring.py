@@ -2,8 +2,8 @@
 
 Owns what is read, what is written and what stays. It does not know commands, tables or HTML.
 
-Speed, memory and fingerprint stay as they were measured: they are no matter of the profile. Segments
-and tokens are never read into memory, so 100,000 utterances fit into half a gigabyte.
+Speed, memory and fingerprint stay as they were measured: they are no matter of the profile. Tokens are
+never read into memory.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 
 from whisperlab.errors import ConfigError
 from whisperlab.experiment.attribution import RuleShare, score_by_rule
+from whisperlab.experiment.failure_summary import Finding
+from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import LEDGER, RUN_CARD, SCORES, RunFolder
 from whisperlab.experiment.ledger import locked, read_texts
 from whisperlab.experiment.result import RunResult, Scores
@@ -35,6 +37,7 @@ class Rescored:
     result: RunResult
     before: Scores
     scored: Sequence[ScoredUtterance]
+    findings: Sequence[Finding]
     shares: Sequence[RuleShare]
 
 
@@ -66,16 +69,20 @@ def rescore(
             )
         scored, shares = score_by_rule(outcomes, profile, metrics)
         resamples = int(card.config.get("resamples", RESAMPLES))
+        analysis = analyse_run(scored, profile, card.config)
         scores = replace(
             before,
             profile={"name": profile.name, "hash": profile.hash},
             scores=rates(scored, metrics, resamples=resamples, seed=card.seed),
+            failures=analysis.summary,
         )
         card = replace(card, config={**card.config, "profile": settings})
         folder.write_scores(scores)
         folder.write_card(card)
         folder.write_json(ATTRIBUTION, attribution_json(profile, shares))
-    return Rescored(RunResult(path, card, scores, outcomes), before, scored, shares)
+    return Rescored(
+        RunResult(path, card, scores, outcomes), before, scored, analysis.findings, shares
+    )
 
 
 def attribution_json(profile: Profile, shares: Sequence[RuleShare]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from whisperlab.experiment.failure_summary import Failures
 from whisperlab.utterance import Outcome
 
 SCHEMA = 1
@@ -108,6 +109,8 @@ class Scores:
     memory: Mapping[str, int | None]
     """Bytes by name: ``process_peak_rss``, ``device_allocated_peak``."""
     fingerprint: str
+    failures: Failures | None = None
+    """``None`` in runs of before failures were analysed; ``rescore`` adds them."""
     schema: int = SCHEMA
 
 

@@ -17,10 +17,17 @@ from typing import Any, Protocol
 from whisperlab.dataset.protocol import Dataset
 from whisperlab.errors import WhisperlabError
 from whisperlab.experiment.event_log import log_event, run_log
+from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import FINISHED, LEDGER, LOG, RunFolder
 from whisperlab.experiment.ledger import Ledger, read_ledger
 from whisperlab.experiment.result import RunCard, RunResult, Scores, Speed
-from whisperlab.experiment.scoring import latency, rates, score_outcomes, stage_seconds, tally
+from whisperlab.experiment.scoring import (
+    latency,
+    rates,
+    score_outcomes,
+    stage_seconds,
+    tally,
+)
 from whisperlab.experiment.shard import WHOLE, Shard
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
@@ -33,7 +40,7 @@ DURATION_TOLERANCE_SECONDS = 0.5
 """A recording that differs more, by share or by seconds, from its manifest is reported."""
 
 
-SCORING_KEYS = ("profile", "metric", "resamples")
+SCORING_KEYS = ("profile", "metric", "resamples", "failures")
 """Top-level keys of a configuration that a finished run can take without inference."""
 
 
@@ -126,6 +133,7 @@ def _rescored(experiment: Experiment, folder: RunFolder, present: RunResult) -> 
             resamples=experiment.resamples,
             seed=experiment.card.seed,
         ),
+        failures=analyse_run(scored, experiment.profile, experiment.card.config).summary,
     )
     folder.write_scores(scores)
     card = replace(present.card, config={**present.card.config, **scoring})
@@ -190,6 +198,7 @@ def _finish_run(
             ),
             memory=peak_memory(),
             fingerprint=experiment.card.fingerprint,
+            failures=analyse_run(scored, experiment.profile, experiment.card.config).summary,
         )
     )
     return mismatches
@@ -261,6 +270,7 @@ def outcome_of(utterance: Utterance, recognition: Recognition, attempt: int) -> 
         attempt=attempt,
         slices=utterance.slices,
         error=failure,
+        reference_words=utterance.words,
     )
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlencode
 
+from whisperlab.experiment.failure_summary import Finding
 from whisperlab.experiment.result import RunResult, SliceScore
 from whisperlab.metric.alignment import Edit
 from whisperlab.report import notation
 from whisperlab.report.document import document, page_file, write
-from whisperlab.report.markup import Markup, element
+from whisperlab.report.failures import Link, failures, marks
+from whisperlab.report.markup import Markup, element, joined
 from whisperlab.report.paging import page_links, page_name, paged
 from whisperlab.report.published import published
 from whisperlab.report.rows import embedded
@@ -41,20 +44,21 @@ def write_report(
     result: RunResult,
     alignments: Mapping[str, tuple[Edit, ...]],
     slice_scores: Sequence[SliceScore] = (),
+    findings: Sequence[Finding] = (),
 ) -> Path:
     """Writes ``report.html`` into the run folder, further pages beside it, and returns its path.
 
     ``alignments`` are word alignments of normalised texts by utterance id; utterances without text
-    have none.
+    have none. ``findings`` are marked in their rows.
 
     Raises:
         WriteError: the run folder cannot be written.
     """
     pages = paged(result.outcomes, alignments)
     path = result.folder / REPORT
-    write(path, page(result, alignments, slice_scores, pages))
+    write(path, page(result, alignments, slice_scores, findings, pages))
     for number in range(2, len(pages) + 1):
-        further = further_page(result, alignments, pages, number)
+        further = further_page(result, alignments, findings, pages, number)
         write(result.folder / page_name(REPORT, number), further)
     number = len(pages) + 1  # pages of an earlier, larger report
     while (stale := result.folder / page_name(REPORT, number)).exists() and number > 1:
@@ -67,25 +71,25 @@ def page(
     result: RunResult,
     alignments: Mapping[str, tuple[Edit, ...]],
     slice_scores: Sequence[SliceScore] = (),
+    findings: Sequence[Finding] = (),
     pages: Sequence[Sequence[Outcome]] | None = None,
 ) -> str:
     """Returns the whole first page; ``pages`` are its utterances and those of the pages behind it."""
     pages = pages or [result.outcomes]
     title = _title(result)
-    shown_slices = slices(slice_scores)
+    parts = {
+        "summary": joined(summary(result), published(result)),
+        "slices": slices(slice_scores),
+        "failures": failures(result.scores.failures, _addresses(pages)),
+        "time": time_figures(result),
+        "utterances": _utterances(result, page_links(REPORT, pages, 1)),
+        "card": run_card(result),
+    }
     body = element(
         "body",
-        _header(result, title, has_slices=bool(shown_slices)),
-        element(
-            "main",
-            summary(result),
-            published(result),
-            shown_slices,
-            time_figures(result),
-            _utterances(result, page_links(REPORT, pages, 1)),
-            run_card(result),
-        ),
-        *_scripts(pages[0], alignments),
+        _header(result, title, sections=[name for name, part in parts.items() if part]),
+        element("main", *parts.values()),
+        *_scripts(pages[0], alignments, findings),
     )
     return document(title, body, styles=("report.css",))
 
@@ -93,6 +97,7 @@ def page(
 def further_page(
     result: RunResult,
     alignments: Mapping[str, tuple[Edit, ...]],
+    findings: Sequence[Finding],
     pages: Sequence[Sequence[Outcome]],
     number: int,
 ) -> str:
@@ -103,16 +108,31 @@ def further_page(
         "body",
         element("header", element("h1", title), back),
         element("main", _utterances(result, page_links(REPORT, pages, number))),
-        *_scripts(pages[number - 1], alignments),
+        *_scripts(pages[number - 1], alignments, findings),
     )
     return document(title, body, styles=("report.css",))
 
 
+def _addresses(pages: Sequence[Sequence[Outcome]]) -> Link:
+    """Returns from an utterance's id to the address of its row, which may be on a further page."""
+    page_of = {outcome.id: number for number, part in enumerate(pages, start=1) for outcome in part}
+
+    def address(identifier: str) -> str:
+        number = page_of.get(identifier, 1)
+        file = "" if number == 1 else page_name(REPORT, number)
+        return f"{file}#{urlencode({'id': identifier})}"
+
+    return address
+
+
 def _scripts(
-    outcomes: Sequence[Outcome], alignments: Mapping[str, tuple[Edit, ...]]
+    outcomes: Sequence[Outcome],
+    alignments: Mapping[str, tuple[Edit, ...]],
+    findings: Sequence[Finding],
 ) -> list[Markup]:
+    rows = embedded(outcomes, alignments, marks(findings))
     return [
-        element("script", embedded(outcomes, alignments), type="application/json", id="data"),
+        element("script", rows, type="application/json", id="data"),
         element("script", page_file("report.js")),
     ]
 
@@ -128,12 +148,10 @@ def _title(result: RunResult) -> str:
     return " on ".join(named) or result.folder.name
 
 
-def _header(result: RunResult, title: str, *, has_slices: bool) -> Markup:
-    sections = ["summary", "slices", "time", "utterances", "card"]
+def _header(result: RunResult, title: str, *, sections: Sequence[str]) -> Markup:
     links = [
         element("a", section.replace("card", "run card"), href=f"#{section}")
         for section in sections
-        if section != "slices" or has_slices
     ]
     profile = result.scores.profile.get("name", notation.DASH)
     audio = sum(outcome.audio_seconds or 0.0 for outcome in result.outcomes)

@@ -5,10 +5,11 @@ Owns the JSON that ``page/report.js`` reads, which is not the ledger's::
     {"columns": ["speaker"],
      "rows": [{"id": "a-1", "state": "ok", "audio": 2.5, "total": 0.4, "batch": 8, "language": "en",
                "errors": 1, "words": 3, "slices": ["p225"], "reference": "A cat sat.",
-               "text": "the cat sat", "edits": [["a", "the"], "cat sat"], "error": null}]}
+               "text": "the cat sat", "edits": [["a", "the"], "cat sat"], "error": null,
+               "failures": ["loop"]}]}
 
 An edit is a string of words that agree, or a pair ``[reference, hypothesis]`` with ``""`` where
-there is none. ``errors``, ``words`` and ``edits`` are null for an utterance without alignment.
+there is none. ``failures`` is absent where there is none. ``errors``, ``words`` and ``edits`` are null for an utterance without alignment.
 """
 
 from __future__ import annotations
@@ -25,21 +26,33 @@ TIME_DECIMALS = 4
 """0.1 ms: finer than any clock reading here means anything."""
 
 
-def embedded(outcomes: Sequence[Outcome], alignments: Mapping[str, tuple[Edit, ...]]) -> Markup:
+def embedded(
+    outcomes: Sequence[Outcome],
+    alignments: Mapping[str, tuple[Edit, ...]],
+    marks: Mapping[str, Sequence[str]],
+) -> Markup:
     """Returns the rows as JSON that cannot end the script element that holds it.
 
-    ``<`` is written as an escape, so neither ``</script>`` nor ``<!--`` can occur (HTML Standard, 4.12.1.3).
+    ``marks`` are the kinds of failure by utterance id. ``<`` is written as an escape, so neither ``</script>`` nor ``<!--`` can occur (HTML Standard, 4.12.1.3).
 
-    >>> embedded([], {})
+    >>> embedded([], {}, {})
     '{"columns":[],"rows":[]}'
     """
     columns = list(dict.fromkeys(column for outcome in outcomes for column in outcome.slices))
     content = {
         "columns": columns,
-        "rows": [_row(outcome, alignments.get(outcome.id), columns) for outcome in outcomes],
+        "rows": [
+            {**_row(outcome, alignments.get(outcome.id), columns), **_marked(outcome, marks)}
+            for outcome in outcomes
+        ],
     }
     written = json.dumps(content, separators=(",", ":"), allow_nan=False)
     return Markup(written.replace("<", "\\u003c"))
+
+
+def _marked(outcome: Outcome, marks: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
+    """Returns the row's failures; most rows have none, and then no key."""
+    return {"failures": marks[outcome.id]} if outcome.id in marks else {}
 
 
 def _row(

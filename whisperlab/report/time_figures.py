@@ -1,17 +1,15 @@
 """Where the time went: a scatter of time against duration, and seconds by stage.
 
-Owns two figures. matplotlib draws the scatter as SVG; its colours become the page's, so that one
-drawing serves light and dark.
+Owns two figures. How a drawing takes the page's colours is `drawing`'s.
 """
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Mapping, Sequence
 
 from whisperlab.experiment.result import RunResult
 from whisperlab.report import notation
+from whisperlab.report.drawing import new_axes, svg
 from whisperlab.report.markup import Markup, element
 from whisperlab.report.summary import spoken
 from whisperlab.utterance import Outcome, State
@@ -19,8 +17,6 @@ from whisperlab.utterance import Outcome, State
 LARGEST_SCATTER = 5_000
 """More points than this only make the file heavy; an even subset stands for them."""
 
-INK = "#010203"
-GRID = "#010204"
 STATE_INK = {state: f"#0102{16 + index:02x}" for index, state in enumerate(State)}
 """Colours that nothing else uses: placeholders for the page's own."""
 
@@ -68,28 +64,7 @@ def _subset(outcomes: Sequence[Outcome]) -> Sequence[Outcome]:
 
 def scatter(outcomes: Sequence[Outcome]) -> Markup:
     """Returns an SVG of total seconds against audio seconds, coloured and shaped by state."""
-    import matplotlib as mpl
-    from matplotlib.figure import Figure
-
-    settings = {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "whisperlab",  # ids do not change from run to run
-        "font.size": 9,
-        "text.color": INK,
-        "axes.edgecolor": GRID,
-        "axes.labelcolor": INK,
-        "xtick.color": GRID,
-        "ytick.color": GRID,
-        "xtick.labelcolor": INK,
-        "ytick.labelcolor": INK,
-        "grid.color": GRID,
-    }
-    with mpl.rc_context(settings):
-        figure = Figure(figsize=(4.8, 3.1), layout="constrained")
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.grid(linewidth=0.5)
-        axes.set_axisbelow(True)
+    with new_axes() as axes:
         for state in State:
             points = [
                 (outcome.audio_seconds, outcome.timings["total"])
@@ -113,39 +88,18 @@ def scatter(outcomes: Sequence[Outcome]) -> Markup:
         axes.set_xlim(left=0)
         axes.set_ylim(bottom=0)
         if len(axes.lines) > 1:
-            figure.legend(
+            axes.figure.legend(
                 loc="outside upper left",
                 ncols=len(State),
                 frameon=False,
                 handletextpad=0.1,
                 columnspacing=1.2,
             )
-        drawn = io.StringIO()
-        figure.savefig(
-            drawn, format="svg", transparent=True, metadata={"Date": None, "Creator": None}
+        return svg(
+            axes,
+            "Scatter plot of seconds per utterance against its duration",
+            {ink: state.value.replace("_", "-") for state, ink in STATE_INK.items()},
         )
-    return _for_the_page(drawn.getvalue())
-
-
-def _for_the_page(svg: str) -> Markup:
-    """Returns matplotlib's SVG as an inline element in the page's colours and font."""
-    svg = svg[svg.index("<svg") :]
-    svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"<style.*?</style>", "", svg, flags=re.DOTALL)  # its * rule would hit the page
-    svg = re.sub(r'<g id="[a-zA-Z_]+\d*(?:\.\d+)?">', "<g>", svg)
-    svg = re.sub(
-        r'(<svg [^>]*?)width="[^"]*" height="[^"]*"', r"\1", svg, count=1
-    )  # the viewBox scales it
-    svg = re.sub(r"font: ([\d.]+)px [^;\"]+", r"font-size: \1px", svg)
-    svg = re.sub(r"font-family: [^;\"]+;?", "", svg)
-    for ink, colour in {
-        INK: "var(--soft-ink)",
-        GRID: "var(--line)",
-        **{ink: f"var(--{state.value.replace('_', '-')})" for state, ink in STATE_INK.items()},
-    }.items():
-        svg = svg.replace(ink, colour)
-    label = "Scatter plot of seconds per utterance against its duration"
-    return Markup(svg.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
 
 def stage_bars(stages: Mapping[str, float]) -> Markup:

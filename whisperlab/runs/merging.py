@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from whisperlab.config.build import build_metrics, build_profile
+from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import read_run
 from whisperlab.experiment.merging import in_order, merge
 from whisperlab.experiment.result import RunResult
@@ -27,6 +28,7 @@ def merge_folders(folders: Sequence[Path], output: Path) -> RunResult:
         result,
         {item.outcome.id: item.edits for item in scored if item.outcome.state.scored},
         slice_scores(scored, resamples=int(config["resamples"]), seed=result.card.seed),
+        analyse_run(scored, profile, result.card.config).findings,
     )
     Console().print(run_table(result))
     print(f"report: {report}")  # noqa: T201 - a command's face

@@ -35,6 +35,7 @@ def rescore_run(given: Namespace) -> None:
             resamples=int(result.card.config.get("resamples", RESAMPLES)),
             seed=result.card.seed,
         ),
+        rescored.findings,
     )
     console = Console()
     console.print(_scores_table(rescored))

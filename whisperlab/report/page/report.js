@@ -1,7 +1,7 @@
 "use strict";
 // Draws the utterances from the page's own JSON (its shape: whisperlab/report/rows.py).
 // Data only ever becomes text nodes. The view's state lives in the URL's fragment:
-// report.html#sort=id&state=failed&q=word&slice=speaker%3Dp225&reversed=1
+// report.html#sort=id&state=failed&q=word&slice=speaker%3Dp225&reversed=1; #id=u7 is one utterance.
 (() => {
   const CHUNK = 100; // rows drawn at a time; more follow as the reader scrolls
   const LARGEST_SLICE = 200; // a column with more values names utterances, not groups
@@ -46,7 +46,8 @@
   });
 
   for (const row of rows) {
-    row.haystack = [row.id, row.reference, row.text, ...(row.error || [])].join("\n").toLowerCase();
+    row.haystack = [row.id, row.reference, row.text, ...(row.error || []), ...(row.failures || [])]
+      .join("\n").toLowerCase();
     row.keys = new Set(columns.map((column, index) => key(column, row.slices[index])));
   }
 
@@ -127,6 +128,7 @@
     if (row.state !== "ok") {
       meta.append(make("span", `badge state-${row.state}`, row.state.replace("_", " ")));
     }
+    for (const failure of row.failures || []) meta.append(make("span", "badge failure", failure));
     if (row.audio !== null) meta.append(make("span", "", `${seconds(row.audio)} audio`));
     if (row.total !== null) meta.append(make("span", "", `took ${seconds(row.total)}`));
     columns.forEach((column, index) => {
@@ -151,9 +153,11 @@
     (entries) => { if (entries.some((entry) => entry.isIntersecting)) more(); },
     { rootMargin: "1500px" });
 
+  let only = null; // the one utterance that a link asked for, until the reader filters anew
   const show = () => {
     const wanted = search.value.trim().toLowerCase();
     chosen = ordered(rows.filter((row) =>
+      (only === null || row.id === only) &&
       (!state.value || row.state === state.value) &&
       (!slice.value || row.keys.has(slice.value)) &&
       (!wanted || row.haystack.includes(wanted))));
@@ -178,10 +182,13 @@
     choose(slice, asked.get("slice") || "");
     choose(sort, asked.get("sort") || "errors");
     reversed = asked.get("reversed") === "1";
+    only = asked.get("id");
     show();
+    if (only !== null) byId("utterances").scrollIntoView();
   };
   const changed = () => {
     const asked = new URLSearchParams();
+    only = null;
     if (search.value) asked.set("q", search.value);
     if (state.value) asked.set("state", state.value);
     if (slice.value) asked.set("slice", slice.value);
