@@ -18,15 +18,16 @@ from pydantic.dataclasses import dataclass
 
 from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
 from whisperlab.device import Device, Quantization, require, resolve
+from whisperlab.engine.decoding.outcome import DecodedSegment
 from whisperlab.engine.log_mel import FRAME_SAMPLES, HOP_SAMPLES, WINDOW_SAMPLES, LogMel
-from whisperlab.engine.model import ModelSpec
+from whisperlab.engine.model import ModelSpec, require_known_language
 from whisperlab.engine.model import resolve as resolve_model
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import Watch
 from whisperlab.engine.whisper_loading import check_precision, load_model, quiet_transformers
-from whisperlab.engine.whisper_words import bytes_of, words_of
+from whisperlab.engine.whisper_words import bytes_of, segment_of
 from whisperlab.errors import InferenceError, ModelError, OutOfMemoryError, UnsupportedOptionError
-from whisperlab.transcript import Finish, Segment, Transcript, Word
+from whisperlab.transcript import Finish, Segment, Transcript
 
 WINDOW_SECONDS = 30.0
 """What one encoder pass hears (Radford et al. 2022, section 2.2); longer sound is long form."""
@@ -52,17 +53,7 @@ class HfSettings:
 
     def check(self, options: DecodeOptions) -> None:
         """Raises ``UnsupportedOptionError`` for what this engine or this model cannot honour."""
-        if not self.model.multilingual:
-            if options.language not in (None, "en"):
-                raise UnsupportedOptionError(
-                    f"decode.language={options.language}: {self.model.name} knows English only; "
-                    "choose a model without .en"
-                )
-            if options.task != "transcribe":
-                raise UnsupportedOptionError(
-                    f"decode.task={options.task}: {self.model.name} transcribes English only; "
-                    "choose a model without .en"
-                )
+        require_known_language(self.model, options)
 
     def load(self) -> HfEngine:
         """Returns the engine with its weights on the device.
@@ -189,11 +180,7 @@ class HfEngine:
         """
         import torch
 
-        from whisperlab.engine.watched_whisper import (
-            DecodedSegment,
-            Following,
-            StopCancelled,
-        )
+        from whisperlab.engine.watched_whisper import Following, StopCancelled
         from whisperlab.engine.whisper_steps import KeepLogprobs, Margins
 
         rows = [_Row(waveform.duration_seconds) for waveform in waveforms]
@@ -206,7 +193,14 @@ class HfEngine:
             if row in unsure():
                 return
             language = self._language(options, following.language_ids, row)
-            segment = self._segment(decoded, rows[row].duration_seconds, language)
+            segment = segment_of(
+                decoded,
+                duration_seconds=rows[row].duration_seconds,
+                text=self._decode(self._text_tokens(decoded.tokens)),
+                speller=lambda: self._tokenizer,
+                language=self._language_names.get(language or "en", "english"),
+                first_special=self._first_special,
+            )
             rows[row].segments.append(segment)
             rows[row].text_tokens.extend(self._text_tokens(decoded.tokens))
             watch.segment(group[row], segment, final=True)
@@ -339,35 +333,6 @@ class HfEngine:
                 "shorten it"
             )
         return ids.to(self._model.device)
-
-    def _segment(self, decoded: Any, duration_seconds: float, language: str | None) -> Segment:
-        start = min(decoded.start, duration_seconds)
-        end = max(start, min(decoded.end, duration_seconds))
-        window = decoded.window
-        words: tuple[Word, ...] = ()
-        if decoded.token_ends is not None:
-            words = words_of(
-                self._tokenizer,
-                self._language_names.get(language or "en", "english"),
-                decoded.tokens,
-                decoded.token_ends,
-                decoded.token_logprobs,
-                self._first_special,
-                (start, end),
-            )
-        return Segment(
-            start=start,
-            end=end,
-            text=self._decode(self._text_tokens(decoded.tokens)),
-            tokens=decoded.tokens,
-            avg_logprob=window.avg_logprob,
-            no_speech_prob=window.no_speech_prob,
-            compression_ratio=window.compression_ratio,
-            temperature=window.temperature,
-            words=words,
-            token_logprobs=decoded.token_logprobs,
-            tries=window.tries,
-        )
 
     def _text_tokens(self, tokens: Sequence[int]) -> list[int]:
         """Returns the ids that are text: in every Whisper vocabulary <|endoftext|> is the first special."""

@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 
 from whisperlab.device import Device, Quantization
 from whisperlab.engine import checkpoint
+from whisperlab.engine.options import DecodeOptions
 from whisperlab.errors import ConfigError, ModelError, UnsupportedOptionError
 
 _HUB_ID: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*/[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -131,6 +132,26 @@ def require_no_model(
         raise UnsupportedOptionError(
             f"engine={engine} runs on the processor alone, got device.kind={device.kind}; "
             "add device=cpu"
+        )
+
+
+def require_known_language(model: ModelSpec, options: DecodeOptions) -> None:
+    """Checks that a checkpoint that knows English only is asked for nothing else.
+
+    Raises:
+        UnsupportedOptionError: another language, or translation.
+    """
+    if model.multilingual:
+        return
+    if options.language not in (None, "en"):
+        raise UnsupportedOptionError(
+            f"decode.language={options.language}: {model.name} knows English only; "
+            "choose a model without .en"
+        )
+    if options.task != "transcribe":
+        raise UnsupportedOptionError(
+            f"decode.task={options.task}: {model.name} transcribes English only; "
+            "choose a model without .en"
         )
 
 

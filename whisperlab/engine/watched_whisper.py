@@ -19,6 +19,7 @@ from transformers import (
 )
 
 from whisperlab.device import synchronise
+from whisperlab.engine.decoding.outcome import DecodedSegment, Window, compression_ratio
 from whisperlab.engine.whisper_alignment import row_alone
 from whisperlab.engine.whisper_steps import KeepLogprobs, Margins, TimestampRule, gap
 from whisperlab.transcript import Try, compression_ratio
@@ -28,33 +29,6 @@ PAST_THE_END = 1 << 30
 
 FRAMES_A_POSITION = 2
 """Feature frames that one encoder position hears: its second convolution has stride 2."""
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """How one window of one row was decoded; ``token_logprobs`` include <|endoftext|>'s."""
-
-    temperature: float
-    avg_logprob: float
-    no_speech_prob: float | None
-    compression_ratio: float
-    token_logprobs: tuple[float, ...]
-    tries: tuple[Try, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class DecodedSegment:
-    """A segment as ``generate`` gave it: seconds from the row's first sample, token ids and window.
-
-    ``token_ends`` are the seconds at which each token ends, by cross attention, when asked for.
-    """
-
-    start: float
-    end: float
-    tokens: tuple[int, ...]
-    token_logprobs: tuple[float, ...]
-    token_ends: tuple[float, ...] | None
-    window: Window
 
 
 @dataclass(slots=True)

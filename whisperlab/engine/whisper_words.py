@@ -1,16 +1,60 @@
-"""From Whisper's tokens to words and to bytes.
+"""From Whisper's tokens to segments, to words and to bytes.
 
 Owns the grouping of a segment's tokens into words with times, and the bytes a token stands for. It
-does not know how the times came about (cross attention and dynamic time warping, in transformers).
+does not know how the times came about (cross attention and dynamic time warping).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from whisperlab.transcript import Word
+from whisperlab.engine.decoding.outcome import DecodedSegment
+from whisperlab.transcript import Segment, Word
+
+
+def segment_of(
+    decoded: DecodedSegment,
+    *,
+    duration_seconds: float,
+    text: str,
+    speller: Callable[[], Any],
+    language: str,
+    first_special: int,
+) -> Segment:
+    """Returns a decoded segment with its ``text`` and its words, inside the sound's duration.
+
+    ``speller`` gives transformers' tokenizer and is asked for words alone; ``language`` is the
+    name of one, such as ``english``.
+    """
+    start = min(decoded.start, duration_seconds)
+    end = max(start, min(decoded.end, duration_seconds))
+    words: tuple[Word, ...] = ()
+    if decoded.token_ends is not None:
+        words = words_of(
+            speller(),
+            language,
+            decoded.tokens,
+            decoded.token_ends,
+            decoded.token_logprobs,
+            first_special,
+            (start, end),
+        )
+    window = decoded.window
+    return Segment(
+        start=start,
+        end=end,
+        text=text,
+        tokens=decoded.tokens,
+        avg_logprob=window.avg_logprob,
+        no_speech_prob=window.no_speech_prob,
+        compression_ratio=window.compression_ratio,
+        temperature=window.temperature,
+        words=words,
+        token_logprobs=decoded.token_logprobs,
+        tries=window.tries,
+    )
 
 
 def words_of(

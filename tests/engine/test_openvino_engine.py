@@ -1,0 +1,157 @@
+"""engine=openvino in float32 says what engine=hf says: tokens, times, probabilities, words."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from whisperlab.audio import Waveform, decode
+from whisperlab.config.build import build_transcriber
+from whisperlab.config.compose import compose
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.engine.protocol import SilentWatch
+from whisperlab.transcriber import Transcriber
+from whisperlab.transcript import Finish, Segment, Transcript
+
+pytest.importorskip("openvino", reason="the extra openvino is not installed")
+
+ENGLISH = DecodeOptions(language="en")
+FALLBACK = replace(
+    ENGLISH,
+    timestamps="none",
+    max_new_tokens=40,
+    temperatures=(0.0, 0.0),
+    compression_ratio_threshold=2.0,
+    logprob_threshold=-0.3,
+)
+CASES = {
+    "greedy": replace(ENGLISH, timestamps="none"),
+    "segments, language detected": DecodeOptions(),
+    "beams": replace(ENGLISH, beam_size=5),
+    "translation": DecodeOptions(language="de", task="translate"),
+    "prompt": replace(ENGLISH, prompt="one two"),
+    "words": replace(ENGLISH, timestamps="word"),
+    "words of beams": replace(ENGLISH, timestamps="word", beam_size=2),
+    "fallback": FALLBACK,
+    "silence": replace(ENGLISH, logprob_threshold=-0.01, no_speech_threshold=0.0),
+}
+LONG_CASES = {
+    "greedy": ENGLISH,
+    "conditioned": replace(ENGLISH, prompt="one two", condition_on_previous_text=True),
+}
+
+
+@cache
+def loaded(engine: str) -> Transcriber:
+    built = build_transcriber(compose("transcriber", [f"engine={engine}", "device=cpu"]))
+    built.load()
+    return built
+
+
+def said(engine: str, options: DecodeOptions, batch: Sequence[Waveform]) -> list[Transcript]:
+    recognitions = loaded(engine).variant(options).recognise(list(batch))
+    assert [recognition.error for recognition in recognitions] == [None] * len(batch)
+    assert {recognition.batch_size for recognition in recognitions} == {len(batch)}
+    return [one.transcript for one in recognitions if one.transcript is not None]
+
+
+@pytest.fixture(scope="module")
+def strings(test_data: Path) -> list[Waveform]:
+    """Short strings of digits, each of another length."""
+    lines = (test_data / "fsdd" / "test_strings.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    paths = [row["audio_filepath"] for row in rows if row["kind"] == "short"]
+    return [decode(test_data / "fsdd" / path) for path in paths[:24]]
+
+
+def joined(sounds: Sequence[Waveform]) -> Waveform:
+    return Waveform(np.concatenate([sound.samples for sound in sounds]))
+
+
+def check_equality(batch: Sequence[Waveform], options: DecodeOptions) -> None:
+    expected = said("hf", options, batch)
+    got = said("openvino", options, batch)
+    for ours, theirs in zip(got, expected, strict=True):
+        assert (ours.text, ours.language, ours.finish) == (
+            theirs.text,
+            theirs.language,
+            theirs.finish,
+        )
+        for one, other in zip(ours.segments, theirs.segments, strict=True):
+            check_segment(one, other)
+
+
+def check_segment(one: Segment, other: Segment) -> None:
+    assert one.tokens == other.tokens
+    assert (one.text, one.temperature) == (other.text, other.temperature)
+    assert [attempt.accepted for attempt in one.tries] == [a.accepted for a in other.tries]
+    # Two libraries add in different orders: 1e-5 of a logit of 20.
+    close = 5e-3
+    assert (one.start, one.end) == pytest.approx((other.start, other.end), abs=1e-6)
+    assert one.token_logprobs == pytest.approx(other.token_logprobs, abs=close)
+    assert one.avg_logprob == pytest.approx(other.avg_logprob, abs=close)
+    assert one.no_speech_prob == pytest.approx(other.no_speech_prob, abs=close)
+    assert one.compression_ratio == pytest.approx(other.compression_ratio)
+    assert [word.text for word in one.words] == [word.text for word in other.words]
+    for word, reference in zip(one.words, other.words, strict=True):
+        assert word.start == pytest.approx(reference.start, abs=0.021)  # one position
+        assert word.end == pytest.approx(reference.end, abs=0.021)
+        assert word.probability == pytest.approx(reference.probability, abs=close)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_way_of_decoding_equals_transformers(strings: list[Waveform], case: str) -> None:
+    check_equality(strings[:3], CASES[case])
+
+
+@pytest.mark.parametrize("case", LONG_CASES)
+def test_long_form_equals_transformers(strings: list[Waveform], case: str) -> None:
+    check_equality([joined(strings[:10])], LONG_CASES[case])
+
+
+def test_a_short_sound_s_text_does_not_depend_on_its_neighbours(strings: list[Waveform]) -> None:
+    together = said("openvino", ENGLISH, [joined(strings[:10]), *strings[:4]])
+    alone = [said("openvino", ENGLISH, [sound])[0] for sound in strings[:4]]
+    assert [one.text for one in together[1:]] == [one.text for one in alone]
+    tokens = [[segment.tokens for segment in one.segments] for one in together[1:]]
+    assert tokens == [[segment.tokens for segment in one.segments] for one in alone]
+
+
+class StopFirst(SilentWatch):
+    """Cancels row 0 at its third question and hears all segments."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.heard: list[tuple[int, Segment]] = []
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        self.heard.append((index, segment))
+
+    def cancelled(self, index: int) -> bool:
+        if index == 0:
+            self.asked += 1
+        return index == 0 and self.asked > 2
+
+
+@pytest.mark.parametrize("beams", [1, 3])
+def test_a_cancelled_row_stops_within_a_step_and_its_neighbour_does_not_notice(
+    strings: list[Waveform], beams: int
+) -> None:
+    options = replace(ENGLISH, timestamps="none", beam_size=beams)
+    calm = said("openvino", options, strings[:2])
+    watch = StopFirst()
+    recognitions = loaded("openvino").variant(options).recognise(list(strings[:2]), watch)
+    first, second = (recognition.transcript for recognition in recognitions)
+    assert first is not None
+    assert second is not None
+    assert first.finish is Finish.CANCELLED
+    assert len(first.segments[0].tokens) == 3
+    assert second.segments == calm[1].segments
+    assert {index for index, _ in watch.heard} == {0, 1}
+    assert watch.asked == 3

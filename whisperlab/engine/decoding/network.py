@@ -1,0 +1,58 @@
+"""What decoding asks of a network: to hear windows, and to continue texts token by token.
+
+Owns the protocol; the engines own the networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+
+class Beginning(NamedTuple):
+    """Logits after a prompt, shape ``(n_rows, vocabulary)`` each."""
+
+    at_start: Floats
+    """... after <|startoftranscript|>, where no-speech and the language are read."""
+    at_end: Floats
+    """... after the last token of the prompt, where the text begins."""
+
+
+class Network(Protocol):
+    """A Whisper network that remembers the windows it has heard and the texts it is writing.
+
+    Logits are the network's own memory: they may be written to and last until the next call.
+    """
+
+    def hear(self, windows: Sequence[Floats]) -> None:
+        """Encodes log-mel windows, shape ``(n_mels, n_frames)`` each; forgets the ones before."""
+        ...
+
+    def begin(
+        self, heard: Sequence[int], prompts: Sequence[Sequence[int]], from_end: int
+    ) -> Beginning:
+        """Begins one text a row: of the window ``heard``, after its prompt; forgets texts before.
+
+        <|startoftranscript|> is the token ``from_end`` of each prompt, 1 for the last.
+        """
+        ...
+
+    def step(self, tokens: Sequence[int], sources: Sequence[int]) -> Floats:
+        """Appends a token to the row ``sources[i]`` of the last call, which makes row ``i``.
+
+        Rows are left out, repeated and reordered by ``sources``; the rows of one window stay
+        together and are as many for each. Returns logits, shape ``(n_rows, vocabulary)``.
+        """
+        ...
+
+    def attend(self, heard: int, tokens: Sequence[int]) -> Floats:
+        """Returns the alignment heads' attention, shape ``(n_heads, n_tokens, n_positions)``.
+
+        One row a token of the text, prompt included; it sums to 1 over the window's positions.
+        """
+        ...

@@ -1,0 +1,48 @@
+"""What decoding tells of a window and of its segments, before tokens become words.
+
+Owns the values that an engine turns into ``Segment``; times are seconds from the sound's first sample.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+from whisperlab.transcript import Try
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """How one window of one row was decoded; ``token_logprobs`` include <|endoftext|>'s."""
+
+    temperature: float
+    avg_logprob: float
+    no_speech_prob: float | None
+    compression_ratio: float
+    token_logprobs: tuple[float, ...]
+    tries: tuple[Try, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedSegment:
+    """A segment: seconds from the row's first sample, token ids and window.
+
+    ``token_ends`` are the seconds at which each token ends, by cross attention, when asked for.
+    """
+
+    start: float
+    end: float
+    tokens: tuple[int, ...]
+    token_logprobs: tuple[float, ...]
+    token_ends: tuple[float, ...] | None
+    window: Window
+
+
+def compression_ratio(text: str) -> float:
+    """Returns UTF-8 bytes / zlib bytes: above 2.4 a text most likely loops (openai/whisper).
+
+    >>> compression_ratio("one two three") < 1 < compression_ratio("one " * 50)
+    True
+    """
+    content = text.encode("utf-8", "replace")
+    return len(content) / len(zlib.compress(content))

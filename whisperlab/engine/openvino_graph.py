@@ -1,0 +1,340 @@
+"""Whisper's encoder and decoder as OpenVINO graphs, written straight from a checkpoint's tensors.
+
+Owns the layers and what a precision means for their weights. It does not know decoding, batches or
+compiled models. int8 is symmetric, one scale an output channel: ``weight = i8 * scale``.
+
+Source: Radford et al. 2022, section 2.2; transformers ``modeling_whisper.py`` for the names of
+tensors and the order of operations.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import openvino as ov
+from openvino import opset15 as ops
+
+from whisperlab.engine.whisper_weights import Floats, Weights
+from whisperlab.errors import ModelError
+
+Storage = Literal["float32", "int8"]
+"""How the weights of linear layers are held; biases, norms and convolutions are float32."""
+
+LAYER_NORM_EPSILON = 1e-5
+"""torch's ``LayerNorm`` default."""
+
+MEDIAN_FILTER_WIDTH = 7
+"""transformers' default of ``median_filter_width``."""
+
+INT8_LIMIT = 127
+"""The largest magnitude of symmetric int8."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a Whisper network, from ``config.json``."""
+
+    width: int
+    n_mels: int
+    encoder_layers: int
+    encoder_heads: int
+    decoder_layers: int
+    decoder_heads: int
+    source_positions: int
+    target_positions: int
+    vocabulary: int
+    filter_width: int
+    """Positions over which attention is smoothed before words are placed."""
+
+    @property
+    def head_width(self) -> int:
+        """Channels of one head of the decoder."""
+        return self.width // self.decoder_heads
+
+
+def read_shape(folder: Path) -> Shape:
+    """Returns the sizes of the checkpoint in ``folder``, which ``checkpoint.inspect`` has passed.
+
+    Raises:
+        ModelError: the network is of a kind that these graphs do not write.
+    """
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    activation = config.get("activation_function", "gelu")
+    if activation != "gelu" or config.get("scale_embedding", False):
+        raise ModelError(
+            f"{folder / 'config.json'}: expected activation_function gelu and no scale_embedding, "
+            f"got {str(activation)[:80]!r} and {config.get('scale_embedding')}; choose engine=hf"
+        )
+    return Shape(
+        width=config["d_model"],
+        n_mels=config["num_mel_bins"],
+        encoder_layers=config["encoder_layers"],
+        encoder_heads=config["encoder_attention_heads"],
+        decoder_layers=config["decoder_layers"],
+        decoder_heads=config["decoder_attention_heads"],
+        source_positions=config["max_source_positions"],
+        target_positions=config["max_target_positions"],
+        vocabulary=config["vocab_size"],
+        filter_width=config.get("median_filter_width", MEDIAN_FILTER_WIDTH),
+    )
+
+
+class _Layers:
+    """Writes layers over the tensors of one checkpoint, in one storage."""
+
+    def __init__(self, weights: Weights, storage: Storage) -> None:
+        self._weights = weights
+        self._storage = storage
+
+    def norm(self, x: Any, name: str) -> Any:
+        axes = ops.constant(np.array([-1], dtype=np.int64))
+        flat = ops.mvn(x, axes, True, LAYER_NORM_EPSILON, "inside_sqrt")
+        scaled = ops.multiply(flat, _constant(self._weights.tensor(f"{name}.weight")))
+        return ops.add(scaled, _constant(self._weights.tensor(f"{name}.bias")))
+
+    def weight(self, matrix: Floats) -> Any:
+        """Returns a node that is ``matrix``, shape ``(n_outputs, n_inputs)``."""
+        if self._storage == "float32":
+            return _constant(matrix)
+        scale = np.abs(matrix).max(axis=1, keepdims=True) / INT8_LIMIT
+        scale[scale == 0] = 1.0
+        rounded = np.rint(matrix / scale).astype(np.int8)
+        return ops.multiply(ops.convert(ops.constant(rounded), "f32"), _constant(scale))
+
+    def product(self, x: Any, matrix: Floats, bias: Floats | None) -> Any:
+        multiplied = ops.matmul(x, self.weight(matrix), False, True)
+        return multiplied if bias is None else ops.add(multiplied, _constant(bias))
+
+    def linear(self, x: Any, name: str) -> Any:
+        tensor = self._weights.tensor
+        return self.product(x, tensor(f"{name}.weight"), tensor(f"{name}.bias"))
+
+    def fused(self, x: Any, attention: str, kinds: str, head_width: int) -> Any:
+        """Returns queries, keys and values of ``kinds`` ("qkv", "q" or "kv") side by side.
+
+        Queries are scaled by ``head_width ** -0.5``; keys have no bias.
+        """
+        matrices, biases = [], []
+        for kind in kinds:
+            matrix = self._weights.tensor(f"{attention}.{kind}_proj.weight")
+            bias = (
+                np.zeros(len(matrix), np.float32)
+                if kind == "k"
+                else self._weights.tensor(f"{attention}.{kind}_proj.bias")
+            )
+            scale = np.float32(head_width**-0.5 if kind == "q" else 1.0)
+            matrices.append(matrix * scale)
+            biases.append(bias * scale)
+        return self.product(x, np.concatenate(matrices), np.concatenate(biases))
+
+    def feed_forward(self, x: Any, layer: str) -> Any:
+        inner = ops.gelu(
+            self.linear(self.norm(x, f"{layer}.final_layer_norm"), f"{layer}.fc1"), "erf"
+        )
+        return ops.add(x, self.linear(inner, f"{layer}.fc2"))
+
+
+def encoder(
+    weights: Weights, shape: Shape, storage: Storage, memory: ov.Type, n_frames: int | None
+) -> ov.Model:
+    """Returns the encoder with the decoder's cross attention keys and values behind it.
+
+    Input ``features`` ``(1, n_mels, n_frames)``, ``None`` frames for any even number. Outputs
+    ``key.N`` and ``value.N`` of each decoder layer, ``(1, heads, head_width, n_frames / 2)`` in the
+    type ``memory``.
+    """
+    layers = _Layers(weights, storage)
+    frames = -1 if n_frames is None else n_frames
+    features = _input([1, shape.n_mels, frames], np.float32, "features")
+    x = features
+    for name, stride in (("encoder.conv1", 1), ("encoder.conv2", 2)):
+        kernel = _constant(weights.tensor(f"{name}.weight"))
+        bias = _constant(weights.tensor(f"{name}.bias")[None, :, None])
+        x = ops.gelu(ops.add(ops.convolution(x, kernel, [stride], [1], [1], [1]), bias), "erf")
+    x = ops.transpose(x, _indices(0, 2, 1))  # shape (1, positions, width)
+    places = _constant(weights.tensor("encoder.embed_positions.weight")[None])
+    if n_frames is None:
+        heard = ops.slice(
+            ops.shape_of(x), _indices(1), _indices(2), _indices(1)
+        )  # shape (1,): the number of positions
+        places = ops.slice(places, _indices(0), heard, _indices(1), _indices(1))
+    x = ops.add(x, places)
+    head_width = shape.width // shape.encoder_heads
+    for number in range(shape.encoder_layers):
+        layer = f"encoder.layers.{number}"
+        inner = layers.norm(x, f"{layer}.self_attn_layer_norm")
+        together = layers.fused(inner, f"{layer}.self_attn", "qkv", head_width)
+        query, key, value = _split(together, 3, shape.encoder_heads)
+        chances = ops.softmax(ops.matmul(query, key, False, True), -1)
+        heads = ops.matmul(chances, value, False, False)
+        x = ops.add(x, layers.linear(_join(heads, shape.width), f"{layer}.self_attn.out_proj"))
+        x = layers.feed_forward(x, layer)
+    x = layers.norm(x, "encoder.layer_norm")
+    results = []
+    for number in range(shape.decoder_layers):
+        attention = f"decoder.layers.{number}.encoder_attn"
+        together = layers.fused(x, attention, "kv", shape.head_width)
+        parts = _split(together, 2, shape.decoder_heads, order=(0, 2, 3, 1))
+        for kind, part in zip(("key", "value"), parts, strict=True):
+            results.append(_output(ops.convert(part, memory), f"{kind}.{number}"))
+    return ov.Model(results, [features], "encoder")
+
+
+def decoder(weights: Weights, shape: Shape, storage: Storage, memory: ov.Type) -> ov.Model:
+    """Returns the decoder that keeps its own keys and values as state.
+
+    Inputs: ``embedded`` ``(n_rows, n_tokens, width)``; ``mask`` ``(n_rows or 1, 1, n_tokens,
+    n_past + n_tokens)``, added to self attention's scores; ``sources`` ``(n_rows,)``, the rows of
+    the last call that these continue; ``read`` ``(n_read,)``, the tokens whose logits are wanted;
+    ``key.N`` and ``value.N`` as the encoder gives them, ``(n_windows, ...)``, where ``n_rows`` is a
+    multiple of ``n_windows``. Output: ``logits`` ``(n_rows, n_read, vocabulary)``.
+    """
+    layers = _Layers(weights, storage)
+    embedded = _input([-1, -1, shape.width], np.float32, "embedded")
+    mask = _input([-1, 1, -1, -1], np.float32, "mask")
+    sources = _input([-1], np.int32, "sources")
+    read = _input([-1], np.int32, "read")
+    windows = _window_inputs(shape, memory, shape.decoder_layers)
+    n_rows = ops.slice(ops.shape_of(embedded), _indices(0), _indices(1), _indices(1))
+    nothing = ops.broadcast(
+        ops.constant(np.float32(0)),
+        ops.concat([n_rows, _indices(shape.decoder_heads, 0, shape.head_width)], 0),
+    )
+    sinks = []
+
+    def remember(new: Any, name: str) -> Any:
+        """Returns ``new`` behind what the state ``name`` holds, which becomes the state."""
+        kept = ops.read_value(
+            nothing, name, np.float32, [-1, shape.decoder_heads, -1, shape.head_width]
+        )
+        whole = ops.concat([ops.gather(kept, sources, _indices(0)), new], 2)
+        sinks.append(ops.assign(whole, name))
+        return whole
+
+    x = embedded
+    for number in range(shape.decoder_layers):
+        x = _own_attention(layers, x, number, shape, mask, remember)
+        x, _ = _window_attention(layers, x, number, shape, *windows[number])
+        x = layers.feed_forward(x, f"decoder.layers.{number}")
+    x = layers.norm(ops.gather(x, read, _indices(1)), "decoder.layer_norm")
+    name = "proj_out.weight" if "proj_out.weight" in weights else "decoder.embed_tokens.weight"
+    logits = _output(layers.product(x, weights.tensor(name), None), "logits")
+    inputs = [embedded, mask, sources, read, *(part for pair in windows for part in pair)]
+    return ov.Model([logits], sinks, inputs, "decoder")
+
+
+def aligner(
+    weights: Weights, shape: Shape, memory: ov.Type, heads: list[tuple[int, int]]
+) -> ov.Model:
+    """Returns the decoder as far as the cross attention of ``heads``, (layer, head) pairs.
+
+    Inputs ``embedded``, ``mask``, ``key.N`` and ``value.N`` as the decoder's, for one row. Output
+    ``attention`` ``(n_heads, n_tokens, n_positions)``, in the order of ``heads``.
+    """
+    layers = _Layers(weights, "float32")
+    embedded = _input([1, -1, shape.width], np.float32, "embedded")
+    mask = _input([1, 1, -1, -1], np.float32, "mask")
+    depth = 1 + max(layer for layer, _ in heads)
+    windows = _window_inputs(shape, memory, depth)
+    chances = []
+    x = embedded
+    for number in range(depth):
+        x = _own_attention(layers, x, number, shape, mask, lambda new, _: new)
+        x, chance = _window_attention(layers, x, number, shape, *windows[number])
+        x = layers.feed_forward(x, f"decoder.layers.{number}")
+        chances.append(chance)  # shape (1, heads, n_tokens, n_positions)
+    wanted = [
+        ops.gather(ops.squeeze(chances[layer], _indices(0)), _indices(head), _indices(0))
+        for layer, head in heads
+    ]
+    result = _output(ops.concat(wanted, 0), "attention")
+    inputs = [embedded, mask, *(part for pair in windows for part in pair)]
+    return ov.Model([result], inputs, "aligner")
+
+
+def _own_attention(
+    layers: _Layers,
+    x: Any,
+    number: int,
+    shape: Shape,
+    mask: Any,
+    remember: Callable[[Any, str], Any],
+) -> Any:
+    layer = f"decoder.layers.{number}"
+    inner = layers.norm(x, f"{layer}.self_attn_layer_norm")
+    together = layers.fused(inner, f"{layer}.self_attn", "qkv", shape.head_width)
+    query, key, value = _split(together, 3, shape.decoder_heads)
+    heads = ops.scaled_dot_product_attention(
+        query,
+        remember(key, f"own_key.{number}"),
+        remember(value, f"own_value.{number}"),
+        mask,
+        ops.constant(np.float32(1)),  # queries are scaled already
+    )
+    return ops.add(x, layers.linear(_join(heads, shape.width), f"{layer}.self_attn.out_proj"))
+
+
+def _window_attention(
+    layers: _Layers, x: Any, number: int, shape: Shape, key: Any, value: Any
+) -> tuple[Any, Any]:
+    """Returns the hidden state and the attention ``(n_windows, heads, queries, n_positions)``.
+
+    The rows of one window are queries side by side: its keys are read once for all beams.
+    """
+    layer = f"decoder.layers.{number}"
+    inner = layers.norm(x, f"{layer}.encoder_attn_layer_norm")
+    query = layers.fused(inner, f"{layer}.encoder_attn", "q", shape.head_width)
+    n_windows = ops.slice(ops.shape_of(key), _indices(0), _indices(1), _indices(1))
+    side_by_side = ops.concat([n_windows, _indices(-1, shape.decoder_heads, shape.head_width)], 0)
+    query = ops.transpose(ops.reshape(query, side_by_side, False), _indices(0, 2, 1, 3))
+    chances = ops.softmax(ops.matmul(query, key, False, False), -1)
+    heads = ops.matmul(chances, value, False, True)  # shape (n_windows, heads, queries, head_width)
+    joined = ops.reshape(ops.transpose(heads, _indices(0, 2, 1, 3)), ops.shape_of(x), False)
+    return ops.add(x, layers.linear(joined, f"{layer}.encoder_attn.out_proj")), chances
+
+
+def _window_inputs(shape: Shape, memory: ov.Type, n_layers: int) -> list[tuple[Any, Any]]:
+    sizes = [-1, shape.decoder_heads, shape.head_width, -1]
+    return [
+        (_input(sizes, memory, f"key.{n}"), _input(sizes, memory, f"value.{n}"))
+        for n in range(n_layers)
+    ]
+
+
+def _input(sizes: list[int], kind: Any, name: str) -> Any:
+    node = ops.parameter(sizes, kind, name)
+    node.output(0).get_tensor().set_names({name})
+    return node
+
+
+def _output(x: Any, name: str) -> Any:
+    node = ops.result(x)
+    node.output(0).get_tensor().set_names({name})
+    return node
+
+
+def _constant(array: Floats) -> Any:
+    return ops.constant(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def _indices(*numbers: int) -> Any:
+    return ops.constant(np.array(numbers, dtype=np.int64))
+
+
+def _split(
+    together: Any, n_parts: int, n_heads: int, order: tuple[int, int, int, int] = (0, 2, 1, 3)
+) -> list[Any]:
+    """Returns the parts of ``(n_rows, n_tokens, n_parts * width)`` by head, transposed by ``order``."""
+    by_head = ops.reshape(together, _indices(0, 0, n_parts * n_heads, -1), True)
+    parts = ops.split(by_head, ops.constant(np.int64(2)), n_parts)
+    return [ops.transpose(part, _indices(*order)) for part in parts.outputs()]
+
+
+def _join(heads: Any, width: int) -> Any:
+    """Returns ``(n_rows, n_tokens, width)`` of ``(n_rows, heads, n_tokens, head_width)``."""
+    return ops.reshape(ops.transpose(heads, _indices(0, 2, 1, 3)), _indices(0, 0, width), True)

@@ -1,0 +1,219 @@
+"""Whisper on a processor through OpenVINO: windows in, logits out, rows that come and go.
+
+Owns the compiled graphs, the memory of windows and texts, and where each row lies in it. It does
+not know which token is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import openvino as ov
+
+from whisperlab.engine import openvino_graph as graph
+from whisperlab.engine.decoding.network import Beginning, Floats
+from whisperlab.engine.whisper_weights import Weights
+
+HIDDEN: Final = np.float32(-1e30)
+"""Added to the scores of tokens that must not be seen; finite, so that no row is NaN."""
+
+INT8_GROUP: Final = "128"
+"""Inputs of a linear layer that are quantised together; OpenVINO's own 32 gains nothing."""
+
+
+@dataclass(slots=True)
+class _Texts:
+    """The texts being written: which window each heard, and where its tokens stand."""
+
+    heard: list[int] = field(default_factory=list)
+    """One a row."""
+    hidden: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Padding tokens before each row's prompt, one a row."""
+    length: int = 0
+    """Tokens that every row holds, padding included."""
+
+
+class OpenvinoNetwork:
+    """A compiled network; see ``engine/decoding/network.py`` for what its methods promise."""
+
+    def __init__(
+        self,
+        weights: Weights,
+        shape: graph.Shape,
+        storage: graph.Storage,
+        *,
+        half: bool,
+        threads: int | None,
+        n_frames: int | None,
+        heads: Sequence[tuple[int, int]],
+    ) -> None:
+        self._weights = weights
+        self._shape = shape
+        self._heads = list(heads)
+        self._memory = ov.Type.bf16 if half else ov.Type.f32
+        self._core = ov.Core()
+        self._settings = _settings(storage, half=half, threads=threads)
+        self._encoder = self._request(
+            graph.encoder(weights, shape, storage, self._memory, n_frames)
+        )
+        self._decoder = self._request(graph.decoder(weights, shape, storage, self._memory))
+        self._aligner: ov.InferRequest | None = None
+        self._positions = weights.tensor("decoder.embed_positions.weight")
+        self._windows: dict[str, ov.Tensor] = {}
+        self._slots: list[int] = []
+        """The window that lies in each slot of the memory."""
+        self._texts = _Texts()
+        self._no_mask = np.zeros((1, 1, 1, 2 * shape.target_positions), np.float32)
+
+    def hear(self, windows: Sequence[Floats]) -> None:
+        """Encodes each window straight into its place in the decoder's memory."""
+        self._make_room(len(windows), windows[0].shape[-1] // 2)
+        self._slots = list(range(len(windows)))
+        for slot, window in enumerate(windows):
+            for name, whole in self._windows.items():
+                self._encoder.set_tensor(name, _part(whole, slot, slot + 1))
+            self._encoder.set_tensor("features", ov.Tensor(np.ascontiguousarray(window[None])))
+            self._encoder.infer()
+
+    def begin(
+        self, heard: Sequence[int], prompts: Sequence[Sequence[int]], from_end: int
+    ) -> Beginning:
+        """Feeds the prompts, the shorter ones padded at their left and the padding hidden."""
+        longest = max(len(prompt) for prompt in prompts)
+        hidden = np.array([longest - len(prompt) for prompt in prompts])
+        ids = np.zeros((len(prompts), longest), np.intp)
+        for row, prompt in enumerate(prompts):
+            ids[row, hidden[row] :] = prompt
+        places = np.maximum(np.arange(longest) - hidden[:, None], 0)
+        mask = _causal(longest)[None, None] + _hide(hidden, longest)
+        self._texts = _Texts(list(heard), hidden, longest)
+        self._decoder.reset_state()
+        logits = self._infer(
+            ids, places, mask, np.arange(len(prompts)), [longest - from_end, longest - 1]
+        )
+        return Beginning(logits[:, 0], logits[:, 1])
+
+    def step(self, tokens: Sequence[int], sources: Sequence[int]) -> Floats:
+        """Appends one token a row."""
+        texts = self._texts
+        chosen = np.asarray(sources)
+        texts.heard = [texts.heard[source] for source in sources]
+        texts.hidden = texts.hidden[chosen]
+        places = (texts.length - texts.hidden)[:, None]
+        texts.length += 1
+        mask = (
+            _hide(texts.hidden, texts.length)
+            if texts.hidden.any()
+            else self._no_mask[..., : texts.length]
+        )
+        ids = np.asarray(tokens)[:, None]
+        return self._infer(ids, places, mask, chosen, [0])[:, 0]
+
+    def attend(self, heard: int, tokens: Sequence[int]) -> Floats:
+        """Runs the text once more as a whole, in float32."""
+        if self._aligner is None:
+            model = graph.aligner(self._weights, self._shape, self._memory, self._heads)
+            self._aligner = self._request(model)
+        ids = np.asarray(tokens)
+        slot = self._slots.index(heard)
+        for name, whole in self._windows.items():
+            if self._aligner_hears(name):
+                self._aligner.set_tensor(name, _part(whole, slot, slot + 1))
+        embedded = self._embed(ids[None], np.arange(len(ids))[None])
+        self._aligner.set_tensor("embedded", ov.Tensor(embedded))
+        self._aligner.set_tensor("mask", ov.Tensor(_causal(len(ids))[None, None]))
+        self._aligner.infer()
+        attention: Floats = self._aligner.get_tensor("attention").data
+        return attention
+
+    def _aligner_hears(self, name: str) -> bool:
+        depth = 1 + max(layer for layer, _ in self._heads)
+        return int(name.partition(".")[2]) < depth
+
+    def _infer(
+        self,
+        ids: npt.NDArray[np.intp],
+        places: npt.NDArray[np.intp],
+        mask: Floats,
+        sources: npt.NDArray[np.intp],
+        read: Sequence[int],
+    ) -> Floats:
+        """Returns logits, shape ``(n_rows, n_read, vocabulary)``, of one pass of the decoder."""
+        self._arrange()
+        request = self._decoder
+        request.set_tensor("embedded", ov.Tensor(self._embed(ids, places)))
+        request.set_tensor("mask", ov.Tensor(np.ascontiguousarray(mask)))
+        request.set_tensor("sources", ov.Tensor(sources.astype(np.int32)))
+        request.set_tensor("read", ov.Tensor(np.array(read, np.int32)))
+        request.infer()
+        logits: Floats = request.get_tensor("logits").data
+        return logits
+
+    def _embed(self, ids: npt.NDArray[np.intp], places: npt.NDArray[np.intp]) -> Floats:
+        table = self._weights.rows("decoder.embed_tokens.weight", ids)
+        return table + self._positions[places]
+
+    def _arrange(self) -> None:
+        """Brings the windows of the running texts to the front of the memory, in their order."""
+        wanted = list(dict.fromkeys(self._texts.heard))
+        for slot, window in enumerate(wanted):
+            other = self._slots.index(window)
+            if other != slot:
+                for whole in self._windows.values():
+                    _swap(whole, slot, other)
+                self._slots[slot], self._slots[other] = window, self._slots[slot]
+        for name, whole in self._windows.items():
+            self._decoder.set_tensor(name, _part(whole, 0, len(wanted)))
+
+    def _make_room(self, n_windows: int, n_positions: int) -> None:
+        sizes = [n_windows, self._shape.decoder_heads, self._shape.head_width, n_positions]
+        known = next(iter(self._windows.values()), None)
+        if known is not None and known.shape[0] >= n_windows and known.shape[-1] == n_positions:
+            return
+        self._windows = {
+            f"{kind}.{layer}": ov.Tensor(self._memory, sizes)
+            for layer in range(self._shape.decoder_layers)
+            for kind in ("key", "value")
+        }
+
+    def _request(self, model: ov.Model) -> ov.InferRequest:
+        return self._core.compile_model(model, "CPU", dict(self._settings)).create_infer_request()
+
+
+def _settings(storage: graph.Storage, *, half: bool, threads: int | None) -> Mapping[str, Any]:
+    chosen: dict[str, Any] = {
+        "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
+        "KV_CACHE_PRECISION": "bf16" if half else "f32",
+        "NUM_STREAMS": "1",
+        "PERFORMANCE_HINT": "LATENCY",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": INT8_GROUP if storage == "int8" else "0",
+    }
+    if threads is not None:
+        chosen["INFERENCE_NUM_THREADS"] = threads
+    return chosen
+
+
+def _causal(length: int) -> Floats:
+    return np.triu(np.full((length, length), HIDDEN, np.float32), k=1)
+
+
+def _hide(hidden: npt.NDArray[np.int64], length: int) -> Floats:
+    """Returns what hides the first ``hidden[row]`` tokens, shape ``(n_rows, 1, 1, length)``."""
+    return np.where(np.arange(length) < hidden[:, None], HIDDEN, np.float32(0))[:, None, None]
+
+
+def _part(whole: ov.Tensor, first: int, end: int) -> ov.Tensor:
+    """Returns rows of ``whole`` that share its memory."""
+    sizes = list(whole.shape)
+    return ov.Tensor(whole, [first, 0, 0, 0], [end, *sizes[1:]])
+
+
+def _swap(whole: ov.Tensor, one: int, other: int) -> None:
+    kept = ov.Tensor(whole.element_type, [1, *list(whole.shape)[1:]])
+    _part(whole, one, one + 1).copy_to(kept)
+    _part(whole, other, other + 1).copy_to(_part(whole, one, one + 1))
+    kept.copy_to(_part(whole, other, other + 1))
