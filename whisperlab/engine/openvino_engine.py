@@ -19,7 +19,7 @@ from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
 from whisperlab.device import Device, Quantization, QuantizationName
 from whisperlab.engine.decoding.fallback import Thresholds
 from whisperlab.engine.decoding.network import Network
-from whisperlab.engine.decoding.outcome import DecodedSegment, compression_ratio
+from whisperlab.engine.decoding.outcome import DecodedSegment
 from whisperlab.engine.decoding.segments import FRAMES_A_POSITION
 from whisperlab.engine.decoding.sequential import Listener, Plan, Row, Sound, transcribe
 from whisperlab.engine.decoding.vocabulary import Vocabulary, read_vocabulary
@@ -31,7 +31,7 @@ from whisperlab.engine.protocol import Watch
 from whisperlab.engine.whisper_text import WhisperText
 from whisperlab.engine.whisper_words import bytes_of, segment_of
 from whisperlab.errors import MissingExtraError, UnsupportedOptionError
-from whisperlab.transcript import Finish, Segment, Transcript
+from whisperlab.transcript import Finish, Segment, Transcript, compression_ratio
 
 if TYPE_CHECKING:
     from whisperlab.engine.openvino_graph import Storage

@@ -19,7 +19,7 @@ from transformers import (
 )
 
 from whisperlab.device import synchronise
-from whisperlab.engine.decoding.outcome import DecodedSegment, Window, compression_ratio
+from whisperlab.engine.decoding.outcome import DecodedSegment, Window
 from whisperlab.engine.whisper_alignment import row_alone
 from whisperlab.engine.whisper_steps import KeepLogprobs, Margins, TimestampRule, gap
 from whisperlab.transcript import Try, compression_ratio

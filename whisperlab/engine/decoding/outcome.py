@@ -5,7 +5,6 @@ Owns the values that an engine turns into ``Segment``; times are seconds from th
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 
 from whisperlab.transcript import Try
@@ -36,13 +35,3 @@ class DecodedSegment:
     token_logprobs: tuple[float, ...]
     token_ends: tuple[float, ...] | None
     window: Window
-
-
-def compression_ratio(text: str) -> float:
-    """Returns UTF-8 bytes / zlib bytes: above 2.4 a text most likely loops (openai/whisper).
-
-    >>> compression_ratio("one two three") < 1 < compression_ratio("one " * 50)
-    True
-    """
-    content = text.encode("utf-8", "replace")
-    return len(content) / len(zlib.compress(content))
