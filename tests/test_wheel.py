@@ -85,3 +85,22 @@ def test_files_are_transcribed_from_the_wheel(installed: Path, tmp_path: Path) -
     written = sorted(path.suffix for path in (tmp_path / "out").iterdir())
     assert written == [".json", ".srt", ".tsv", ".txt", ".vtt"]
     assert (tmp_path / "out" / f"{demo.stem}.txt").read_text(encoding="utf-8") == "hello\n"
+
+
+@pytest.mark.slow
+@pytest.mark.network
+def test_the_wheel_and_all_that_it_needs_install_in_a_clean_venv(
+    installed: Path, tmp_path: Path
+) -> None:
+    wheel = next(installed.parents[2].glob("whisperlab-*.whl"))
+    venv.create(tmp_path / "clean", with_pip=True)
+    python = tmp_path / "clean" / "bin" / "python"
+    subprocess.run([str(python), "-m", "pip", "install", "-q", str(wheel)], check=True)
+    examined = run(python, "-m", "whisperlab.doctor", "--quick", cwd=tmp_path)
+    assert examined.returncode == 0, examined.stdout + examined.stderr
+    assert "pip install 'whisperlab[vad]'" in examined.stdout
+    finished = run(
+        python, "-m", "whisperlab.eval", "dataset.subset=4", "latency_utterances=1", "run_dir=run",
+        cwd=tmp_path,
+    )  # fmt: skip
+    assert finished.returncode == 0, finished.stderr
