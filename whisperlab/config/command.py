@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,19 @@ def chosen(group: str) -> str | None:
 def overridden() -> list[str]:
     """Returns the overrides of the running job, as they were written."""
     return list(HydraConfig.get().overrides.task)
+
+
+def recompose(overrides: Sequence[str]) -> Mapping[str, Any]:
+    """Returns the running command's configuration as other ``overrides`` compose it, resolved.
+
+    Raises:
+        ConfigError: an override or a value is wrong.
+    """
+    config_name = HydraConfig.get().job.config_name
+    try:
+        return resolve(hydra.compose(config_name, list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(one_line(error)) from error
 
 
 _received: list[int] = []

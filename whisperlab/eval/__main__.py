@@ -12,10 +12,19 @@ from whisperlab.config.command import run_command
 def main() -> int:
     """Returns the exit code; imports the heavy half only when a job really runs."""
     finished: list[Any] = []
+    rows: list[Any] = []
 
     def job(config: Mapping[str, Any]) -> int:
         from whisperlab.eval.evaluate import evaluate
+        from whisperlab.eval.mode import mode_of
 
+        mode = mode_of(config)
+        if mode.variants:
+            from whisperlab.eval.variants import run_variants
+
+            row, code = run_variants(config, mode)
+            rows.append(row)
+            return code
         result, code = evaluate(config)
         finished.append(result)
         return code
@@ -25,6 +34,10 @@ def main() -> int:
         from whisperlab.eval.evaluate import show_sweep
 
         show_sweep(finished)
+    if len(rows) > 1 and rows[0].mode.name == "robustness":
+        from whisperlab.eval.variants import show_rows
+
+        show_rows(rows)
     return code
 
 

@@ -8,12 +8,13 @@ import sys
 
 from whisperlab.config.arguments import ArgumentParser
 from whisperlab.errors import WhisperlabError
-from whisperlab.runs import compare, detectable, gate, merge, rescore, score, track
+from whisperlab.runs import compare, detectable, gate, matrix, merge, rescore, score, track
 
 SUBCOMMANDS = {
     "compare": compare,
     "detectable": detectable,
     "gate": gate,
+    "matrix": matrix,
     "merge": merge,
     "rescore": rescore,
     "score": score,

@@ -12,6 +12,7 @@ from whisperlab.errors import ConfigError, WhisperlabError
 from whisperlab.experiment.comparison import Comparison, compare
 from whisperlab.experiment.folder import read_run
 from whisperlab.experiment.gate import GateResult, gate
+from whisperlab.experiment.matrix import Matrix, matrix
 from whisperlab.experiment.pairing import Choices, pair
 from whisperlab.experiment.result import RunResult
 from whisperlab.metric.detectable import Spread, paired_spread, supposed_spread
@@ -52,6 +53,17 @@ def gate_folders(folder: Path, baseline: Path, given: Namespace) -> GateResult:
         max_delta=given.max_delta / PERCENT,
         alpha=given.alpha,
     )
+
+
+def matrix_folders(folders: Sequence[Path], given: Namespace) -> Matrix:
+    """Returns the matrix of the runs in ``folders``, as the arguments ask.
+
+    Raises:
+        ConfigError: a folder holds no finished run, or the runs do not belong into one matrix.
+    """
+    runs = [read_run(folder) for folder in folders]
+    metrics = build_metrics(runs[0].card.config)
+    return matrix(runs, _profile(runs, given), metrics, _choices(given))
 
 
 def spreads(
