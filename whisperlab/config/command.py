@@ -28,7 +28,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from whisperlab.config.arguments import nearest
-from whisperlab.config.compose import CONF_DIR, check_config_dir, resolve
+from whisperlab.config.compose import CONF_DIR, check_config_dir, one_line, resolve
 from whisperlab.config.suggestions import explained
 from whisperlab.errors import ConfigError, WhisperlabError, WriteError
 
