@@ -60,7 +60,7 @@ def markdown(found: Matrix) -> str:
         [name, *[_line(row.cells.get(condition), found) for condition in found.conditions]]
         for name, row in zip(row_names(found), found.rows, strict=True)
     ]
-    return f"{markdown_table(['', *found.conditions], rows)}\n\n{_legend(found)}"
+    return f"{markdown_table(['', *found.conditions], rows)}\n\n{_legend(found, '**')}"
 
 
 def write_matrix(found: Matrix, folder: Path) -> Path:
@@ -121,20 +121,24 @@ def page(found: Matrix) -> str:
         "body",
         element(
             "header",
-            element("div", element("h1", title), element("p", _legend(found), class_="detail")),
+            element(
+                "div",
+                element("h1", title),
+                element("p", _legend(found, "underlined"), class_="detail"),
+            ),
         ),
         element("main", element("section", element("div", table, class_="card heat"), id="matrix")),
     )
     return document(title, body, styles=("report.css", "matrix.css"))
 
 
-def _legend(found: Matrix) -> str:
+def _legend(found: Matrix, lowest: str) -> str:
     level = f"{100 * found.choices.level:g} %"
     many = len(found.rows) > 1
     return (
         f"{found.choices.metric.upper()} with its {level} interval; behind it the difference to "
         f"{found.conditions[0]} in points, paired over the same utterances, * where its {level} "
-        f"interval excludes zero{'; ** the lowest of a column' if many else ''}. "
+        f"interval excludes zero{f'; {lowest} the lowest of a column' if many else ''}. "
         f"{notation.plural(found.utterances, 'utterance')}, profile {found.profile.name}."
     )
 
