@@ -20,7 +20,7 @@ BASIC = Profile(name="basic", version="1", steps=(WhisperBasic(),))
 
 def made(configuration: str, done: str | None, *errors: int | None, data: str = "abc") -> RunResult:
     """A run with so many wrong words in each utterance (None: no text)."""
-    dataset = {**DATASET, "utterances_sha256": data}
+    dataset: dict[str, str | int | None] = {**DATASET, "utterances_sha256": data}
     if done is not None:
         dataset |= {"perturbations": done, "perturbation_seed": 0}
     outcomes = [

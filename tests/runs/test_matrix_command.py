@@ -27,7 +27,7 @@ def test_a_sweep_s_folder_stands_for_its_runs_in_the_order_they_began(tmp_path: 
     made(tmp_path / "sweep" / "b", "noise 10 dB", 3, "2026-11-24T10:01:00Z")
     made(tmp_path / "sweep" / "c", None, 1, "2026-11-24T10:00:00Z")
     finished = runs(
-        "matrix", tmp_path / "sweep", "--output-dir", tmp_path / "out", "--resamples", 300
+        "matrix", tmp_path / "sweep", "--output-dir", tmp_path / "out", "--resamples", "300"
     )
     assert finished.returncode == 0, finished.stderr
     heading, _, row = finished.stdout.splitlines()[:3]
@@ -48,7 +48,7 @@ def test_a_sweep_s_folder_stands_for_its_runs_in_the_order_they_began(tmp_path: 
 def test_without_an_output_folder_nothing_is_written(tmp_path: Path) -> None:
     one = made(tmp_path / "one", None, 1, "2026-11-24T10:00:00Z")
     before = sorted(tmp_path.rglob("*"))
-    assert runs("matrix", one, "--resamples", 100).returncode == 0
+    assert runs("matrix", one, "--resamples", "100").returncode == 0
     assert sorted(tmp_path.rglob("*")) == before
 
 
