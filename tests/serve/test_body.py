@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections.abc import Callable, Iterator
 
 import openai
 import pytest
+from decoder_processes import until
 from front_calls import CAP, LIMITS, SOUND, post, url
 from front_server import Front, running, settings
 from raw_http import (
@@ -25,6 +27,7 @@ from raw_http import (
 from starlette.requests import ClientDisconnect, Request
 
 from whisperlab.serve.body import ByteBudget, read_form
+from whisperlab.serve.multipart import MultipartReader
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +158,28 @@ def test_a_full_byte_budget_answers_503_and_frees_itself() -> None:
             time.sleep(0.01)
         assert post(front, body).status == 200
         assert front.budget.held_bytes == 0
+
+
+def test_a_body_leaves_its_sound_in_no_cycle_for_the_collector_to_find(front: Front) -> None:
+    """Uploads of 25 MiB would pile up by the dozen before it comes."""
+    whole = form(part(FILE, b"x" * 100_000))
+
+    def readers() -> list[object]:
+        return [one for one in gc.get_objects() if type(one) is MultipartReader]
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert post(front, whole).status == 200
+        assert post(front, whole[:-20]).code == "invalid_multipart"
+        assert post(front, form(part(FILE, b"x" * (CAP + 1)))).status == 413
+        front.answered.clear()
+        with RawClient(front.address) as client:
+            client.send(request(whole, MULTIPART)[:-1000])
+        assert front.last().status == 499
+        until(lambda: not readers())
+    finally:
+        gc.enable()
 
 
 def test_a_client_that_is_gone_is_not_answered() -> None:

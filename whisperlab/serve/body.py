@@ -94,12 +94,12 @@ async def read_form(request: Request, limits: LimitSettings, lease: Lease) -> Re
     header = request.headers.get("content-type", "").encode("latin-1")
     kind, parameters = parse_parameters(header)
     if kind == b"multipart/form-data":
-        reader = MultipartReader(parameters, limits.max_file_bytes)
         body = _Body(request, limits, limits.max_file_bytes + ENVELOPE_BYTES)
-        while chunk := await body.next():
-            lease.hold(len(chunk))
-            reader.feed(chunk)
-        return reader.finish()
+        with MultipartReader(parameters, limits.max_file_bytes) as reader:
+            while chunk := await body.next():
+                lease.hold(len(chunk))
+                reader.feed(chunk)
+            return reader.finish()
     if kind == b"application/json":
         check_charset(parameters)
         body = _Body(request, limits, json_bytes_for(limits.max_file_bytes))

@@ -22,7 +22,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Self
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
@@ -135,6 +135,13 @@ class MultipartReader:
         self._headers: dict[bytes, bytes] = {}
         self._name: str | None = None
         self._value = bytearray()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Lets go of the parser, which knows this reader: the sound need not wait for the collector."""
+        self._parser.callbacks.clear()
 
     def feed(self, data: bytes) -> None:
         """Takes the next bytes of the body."""
