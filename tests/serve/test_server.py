@@ -19,7 +19,8 @@ import pytest
 from raw_http import FILE, MULTIPART, RawClient, exchange, form, part, request
 
 from whisperlab.errors import ConfigError
-from whisperlab.serve.server import listen
+from whisperlab.serve.connection import LINGERING_SHARE
+from whisperlab.serve.server import OWN_FILES, listen
 
 CHECKOUT = Path(__file__).parents[2]
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -28,9 +29,16 @@ HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 class Child:
     """One server process."""
 
-    def __init__(self, host: str, **limits: float) -> None:
+    def __init__(self, host: str, files: int | None, **limits: float) -> None:
+        shell = ["sh", "-c", f'ulimit -n {files}; exec "$@"', "sh"]
         self.process = subprocess.Popen(
-            [sys.executable, str(CHECKOUT / "tests" / "front_child.py"), host, json.dumps(limits)],
+            [
+                *(shell if files else ()),
+                sys.executable,
+                str(CHECKOUT / "tests" / "front_child.py"),
+                host,
+                json.dumps(limits),
+            ],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -53,8 +61,8 @@ class Child:
 
 
 @contextmanager
-def child(host: str = "127.0.0.1", **limits: float) -> Iterator[Child]:
-    started = Child(host, **limits)
+def child(host: str = "127.0.0.1", *, files: int | None = None, **limits: float) -> Iterator[Child]:
+    started = Child(host, files, **limits)
     try:
         yield started
     finally:
@@ -239,6 +247,25 @@ def test_an_address_that_cannot_be_listened_on_is_a_configuration_error() -> Non
     assert (code, out) == (2, "")
     assert "192.0.2.1" in err
     assert err.count("\n") == 1
+
+
+FILES = 128
+
+
+def test_more_connections_than_files_are_refused_and_the_log_stays_quiet() -> None:
+    with child(files=FILES) as server:
+        with contextlib.ExitStack() as stack:
+            crowd = [stack.enter_context(RawClient(server.address)) for _ in range(2 * FILES)]
+            time.sleep(0.5)
+            waiting = [client for client in crowd if not client.has_answer()]
+            # The others were answered 503 or, beyond as many again, dropped.
+            assert len(waiting) == (FILES - OWN_FILES) // LINGERING_SHARE
+        time.sleep(0.5)
+        assert exchange(server.address, HEALTH, "GET").status == 200
+        server.signal(signal.SIGTERM)
+        code, _, err = server.end()
+    assert code == 0
+    assert "Too many open files" not in err
 
 
 def _has_ipv6() -> bool:

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final, cast
 
@@ -23,12 +26,23 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.flow_control import CLOSE_HEADER
 
 from whisperlab.errors import ConfigError
-from whisperlab.serve.connection import KEEP_ALIVE_SECONDS, Connection, OnRefusal
+from whisperlab.serve.connection import (
+    KEEP_ALIVE_SECONDS,
+    LINGERING_SHARE,
+    Connection,
+    OnRefusal,
+)
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.settings import LimitSettings, ServeSettings
 
 BACKLOG: Final = 512
 """Connections that wait in the kernel to be accepted."""
+
+ACCEPTED_TOGETHER: Final = 16
+"""asyncio accepts so many before any of them can be refused: each takes a file until then."""
+
+OWN_FILES: Final = 64
+"""For models, decoders, Redis and those just accepted; the other files are connections'."""
 
 SEND_BUFFER_BYTES: Final = 1 << 17
 """The kernel's share of an answer: small, so that a client that does not read is noticed."""
@@ -44,6 +58,8 @@ POLL_SECONDS: Final = 0.05
 
 CLEAN_UP_SECONDS: Final = 5.0
 """For the application's own shutdown, after the last request."""
+
+_logger = logging.getLogger(__name__)
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -68,9 +84,10 @@ def run_server(
         ConfigError: The address cannot be listened on.
     """
     sockets = listen(settings.host, settings.port)
+    limits = replace(settings.limits, connections=affordable(settings.limits.connections))
     config = uvicorn.Config(
         app,
-        http=cast("Any", partial(Connection, limits=settings.limits, on_refusal=on_refusal)),
+        http=cast("Any", partial(Connection, limits=limits, on_refusal=on_refusal)),
         loop="asyncio",
         ws="none",
         lifespan="on",
@@ -79,12 +96,28 @@ def run_server(
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        backlog=BACKLOG,
+        backlog=ACCEPTED_TOGETHER,
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = _Server(config, settings, on_drain, on_reload)
     server.run(sockets)
     return server.exit_code
+
+
+def affordable(connections: int) -> int:
+    """Returns how many connections the process has files for, at most ``connections``.
+
+    Raises its limit of open files as far as it may.
+    """
+    wanted = LINGERING_SHARE * connections + OWN_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    possible = max(1, (soft - OWN_FILES) // LINGERING_SHARE)
+    if possible < connections:
+        _logger.warning("open files allow %d connections, not %d", possible, connections)
+    return min(connections, possible)
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
@@ -150,6 +183,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(BACKLOG)  # asyncio has made it as short as what it accepts together
         port = self.servers[0].sockets[0].getsockname()[1]
         print(f"listening on http://{_url_host(self._settings.host)}:{port}", flush=True)  # noqa: T201 - the line that tells the user where
 
