@@ -210,6 +210,17 @@ def test_stop_signals_to_the_whole_service_leave_a_decoder_at_work() -> None:
         assert sandbox.counts.started == 1
 
 
+def test_a_decoder_of_another_program_than_its_parents_says_so_and_does_nothing() -> None:
+    settings = json.dumps({"channel": 0, "program": "0" * 64})
+    ended = subprocess.run(
+        [sys.executable, "-c", "from whisperlab.audio.sandbox_child import main; main()", settings],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ended.returncode == 1
+    assert "start the server again after an upgrade" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
 @pytest.mark.slow
 def test_whatever_dies_every_call_is_answered_rightly_and_the_pool_stays_whole() -> None:
     sounds = [wav(tone(1.0 + index, hz=300.0)) for index in range(8)]

@@ -17,6 +17,7 @@ killed or replaced.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import importlib
 import io
 import json
@@ -46,6 +47,9 @@ JSON_SIZE = struct.Struct("<I")
 READY = b"R"
 """What the child sends once, when its limits are in force and its libraries are loaded."""
 
+PROGRAM = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
+"""What this file was when it was read: a parent from before an upgrade speaks otherwise."""
+
 OUT_OF_MEMORY = 12  # exit status: ENOMEM
 _IMPORTED_LATE = ("av.subtitles.codeccontext", "av.subtitles.stream")  # by PyAV, at first need
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -56,10 +60,11 @@ _FIRST_TO_GO = "1000"  # linux/oom.h: OOM_SCORE_ADJ_MAX
 class ChildSettings:
     """What the parent tells its child on the command line, as JSON.
 
-    ``channel`` is the number of the inherited socket.
+    ``channel`` is the number of the inherited socket, ``program`` the parent's ``PROGRAM``.
     """
 
     channel: int
+    program: str
     address_space_bytes: int
     cpu_seconds: float
 
@@ -82,6 +87,8 @@ class Answer:
 
 def main() -> None:
     """Runs the decoder; ``sys.argv[1]`` is its ``ChildSettings``."""
+    if json.loads(sys.argv[1]).get("program") != PROGRAM:
+        sys.exit("expected the decoder's program as it was when this server began, got another on disk: start the server again after an upgrade")  # fmt: skip
     settings = pydantic.TypeAdapter(ChildSettings).validate_json(sys.argv[1], strict=True)
     _live_and_die_with_parent()
     _load_libraries()

@@ -30,6 +30,7 @@ from whisperlab.audio.limits import AudioLimits
 from whisperlab.audio.sandbox_child import (
     JSON_SIZE,
     OUT_OF_MEMORY,
+    PROGRAM,
     READY,
     SOUND_SIZE,
     Answer,
@@ -108,6 +109,7 @@ class DecoderProcess:
         with theirs:
             settings = ChildSettings(
                 channel=theirs.fileno(),
+                program=PROGRAM,
                 address_space_bytes=sandbox.address_space_bytes,
                 cpu_seconds=sandbox.cpu_seconds,
             )
