@@ -88,7 +88,8 @@ def _await_ready(running: Running) -> None:
         try:
             with urlopen(f"{running.base_url}/health/ready", timeout=10):
                 return
-        except HTTPError:
+        except HTTPError as error:
+            assert error.code == 503, error.read()  # no other is a matter of time
             sleep(0.1)
     log = running.log.read_text(encoding="utf-8")
     raise AssertionError(f"not ready within {PATIENCE_SECONDS} s: {log}")
