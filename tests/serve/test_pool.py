@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, sleep
 
+import psutil
 import pytest
 from serve_replay import replay, tone
 from serve_settings import settings_of
@@ -123,6 +124,34 @@ def test_a_configuration_that_could_not_be_loaded_is_not_tried_again_at_once(
             say(pool, bad)
     assert refused.value.status == 503
     assert seen.events == ["load bad"]
+
+
+@pytest.mark.slow
+def test_many_configurations_that_load_and_leave_at_once_answer_in_their_own_words() -> None:
+    seen, configurations = Seen(), named("one", "two", "three", "four")
+    before = set(psutil.Process().children())
+    outcomes: list[tuple[str, str]] = []
+
+    def ask_around(first: int) -> None:
+        for turn in range(6):
+            configuration = configurations[(first + turn) % len(configurations)]
+            try:
+                outcomes.append((configuration.name, say(pool, configuration)))
+            except ApiError as error:
+                outcomes.append((configuration.name, error.code))
+
+    with open_pool(configurations, seen, "serve.pool.max_loaded=2", "serve.pool.idle_seconds=0.2") as pool:  # fmt: skip
+        callers = [threading.Thread(target=ask_around, args=(n,)) for n in range(4)]
+        for caller in callers:
+            caller.start()
+        for caller in callers:
+            caller.join()
+        assert len(pool.lanes) <= 2
+    assert len(outcomes) == 24
+    assert all(said in (name, "overloaded") for name, said in outcomes)
+    assert sum(said == name for name, said in outcomes) >= 6
+    assert seen.events.count("load one") >= 1
+    assert set(psutil.Process().children()) <= before
 
 
 def test_a_closed_pool_takes_nobody_in() -> None:
