@@ -51,10 +51,10 @@ def test_who_came_first_is_served_first() -> None:
         served: list[int] = []
         with opened() as turns:
             first = Work()
-            running = asyncio.ensure_future(turns.take(first))
+            running = asyncio.ensure_future(turns.take("a", first))
             await first.has_begun()
             waiting = [
-                asyncio.ensure_future(turns.take(lambda n=n: served.append(n)))  # type: ignore[misc]
+                asyncio.ensure_future(turns.take("a", lambda n=n: served.append(n)))  # type: ignore[misc]
                 for n in range(5)
             ]
             await asyncio.sleep(0)
@@ -72,12 +72,12 @@ def test_one_too_many_is_refused_with_a_time_to_wait() -> None:
     async def work() -> None:
         with opened(queue_size=1) as turns:
             first = Work()
-            running = asyncio.ensure_future(turns.take(first))
+            running = asyncio.ensure_future(turns.take("a", first))
             await first.has_begun()
-            waiting = asyncio.ensure_future(turns.take(int))
+            waiting = asyncio.ensure_future(turns.take("a", int))
             await asyncio.sleep(0)
             with pytest.raises(ApiError) as refused:
-                await turns.take(int)
+                await turns.take("a", int)
             first.end.set()
             assert (await running, await waiting) == ("done", 0)
         assert refused.value.code == "overloaded"
@@ -86,17 +86,38 @@ def test_one_too_many_is_refused_with_a_time_to_wait() -> None:
     run(work())
 
 
+def test_a_flood_leaves_room_for_who_has_none_waiting() -> None:
+    async def work() -> None:
+        with opened(queue_size=8) as turns:
+            first = Work()
+            waiting = [asyncio.ensure_future(turns.take("loud", first))]
+            await first.has_begun()
+            waiting += [asyncio.ensure_future(turns.take("loud", str)) for _ in range(7)]
+            await asyncio.sleep(0)
+            with pytest.raises(ApiError):
+                await turns.take("loud", str)
+            waiting.append(asyncio.ensure_future(turns.take("quiet", str)))
+            await asyncio.sleep(0)
+            with pytest.raises(ApiError):
+                await turns.take("third", str)
+            first.end.set()
+            assert (await asyncio.gather(*waiting))[-1] == ""
+            assert turns.waiting == 0
+
+    run(work())
+
+
 def test_who_waits_too_long_is_refused_and_takes_no_place() -> None:
     async def work() -> None:
         with opened(queue_seconds=0.05) as turns:
             first = Work()
-            running = asyncio.ensure_future(turns.take(first))
+            running = asyncio.ensure_future(turns.take("a", first))
             await first.has_begun()
             with pytest.raises(ApiError, match="decoder") as refused:
-                await turns.take(int)
+                await turns.take("a", int)
             first.end.set()
             await running
-            assert await turns.take(int) == 0
+            assert await turns.take("a", int) == 0
         assert refused.value.code == "overloaded"
 
     run(work())
@@ -107,10 +128,10 @@ def test_who_leaves_the_queue_is_never_served() -> None:
         served: list[str] = []
         with opened() as turns:
             first = Work()
-            running = asyncio.ensure_future(turns.take(first))
+            running = asyncio.ensure_future(turns.take("a", first))
             await first.has_begun()
-            leaving = asyncio.ensure_future(turns.take(lambda: served.append("left")))
-            staying = asyncio.ensure_future(turns.take(lambda: served.append("stayed")))
+            leaving = asyncio.ensure_future(turns.take("a", lambda: served.append("left")))
+            staying = asyncio.ensure_future(turns.take("a", lambda: served.append("stayed")))
             await asyncio.sleep(0)
             leaving.cancel()
             first.end.set()
@@ -124,10 +145,10 @@ def test_work_that_its_caller_left_keeps_its_place_until_it_has_ended() -> None:
     async def work() -> None:
         with opened() as turns:
             first, second = Work(), Work()
-            leaving = asyncio.ensure_future(turns.take(first))
+            leaving = asyncio.ensure_future(turns.take("a", first))
             await first.has_begun()
             leaving.cancel()
-            following = asyncio.ensure_future(turns.take(second))
+            following = asyncio.ensure_future(turns.take("a", second))
             await asyncio.sleep(0.05)
             assert turns.waiting == 1
             assert not second.begun.is_set()
@@ -149,11 +170,11 @@ def test_what_fails_after_its_caller_left_is_not_reported_as_a_bug(
                 first()
                 raise LookupError
 
-            leaving = asyncio.ensure_future(turns.take(fail))
+            leaving = asyncio.ensure_future(turns.take("a", fail))
             await first.has_begun()
             leaving.cancel()
             first.end.set()
-            assert await turns.take(int) == 0
+            assert await turns.take("a", int) == 0
         gc.collect()  # asyncio complains of a failure that nobody heard of when it goes
 
     run(work())
@@ -167,7 +188,7 @@ def test_what_the_work_raises_is_raised_and_frees_the_place() -> None:
     async def work() -> None:
         with opened() as turns:
             with pytest.raises(LookupError):
-                await turns.take(fail)
-            assert await turns.take(int) == 0
+                await turns.take("a", fail)
+            assert await turns.take("a", int) == 0
 
     run(work())

@@ -180,7 +180,7 @@ class TranscriptionRoute:
         self, exchange: _Exchange, wanted: Wanted, encoded: bytes, gone: asyncio.Future[None]
     ) -> Waveform:
         decode = partial(self._service.decode, encoded, exchange.stopwatch, wanted.configuration)
-        decoding = asyncio.ensure_future(self._service.decoding.take(decode))
+        decoding = asyncio.ensure_future(self._service.decoding.take(exchange.caller.name, decode))
         waiting: set[asyncio.Future[Any]] = {decoding, gone}
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)

@@ -1,0 +1,138 @@
+"""What the campaigns against the server share: a server, sounds, a look at its processes, a table row.
+
+The server runs the replay engine: its answers and the time that they take are known, so what is
+measured is everything around the model. It listens on a free loopback port.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import httpx
+import numpy as np
+import psutil
+import soundfile
+
+ROUTE = "/v1/audio/transcriptions"
+FIELDS = {"model": "whisper-1"}
+SAID = "heard"
+RATE_HZ = 16_000
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server; ``folder`` is the only one that it may leave temporary files in."""
+
+    base_url: str
+    process: subprocess.Popen[str]
+    folder: Path
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port."""
+        return "127.0.0.1", int(self.base_url.rpartition(":")[2])
+
+
+@dataclass(frozen=True)
+class Look:
+    """A server at one moment: resident bytes of the front and of all its processes, and what it holds."""
+
+    front_bytes: int
+    family_bytes: int
+    threads: int
+    files: int
+    temporary: int
+
+
+@contextmanager
+def server(*overrides: str, before: Sequence[str] = (), **environment: str) -> Iterator[Server]:
+    """Starts a server and waits until it is ready; ``before`` are words before its command."""
+    with tempfile.TemporaryDirectory(prefix="whisperlab-faults-") as name:
+        folder = Path(name)
+        process = subprocess.Popen(
+            [
+                *before, sys.executable, "-m", "whisperlab.serve", "port=0", "engine=replay",
+                f"engine.default_text={SAID}", "serve.log_level=error", *overrides,
+            ],
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": name, **environment},
+        )  # fmt: skip
+        try:
+            base_url = _listening(process)
+            await_ready(base_url)
+            yield Server(base_url, process, folder)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _listening(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("listening"):
+            return line.split()[-1]
+    raise SystemExit(f"the server ended with {process.wait()} before it listened")
+
+
+def await_ready(base_url: str) -> None:
+    """Waits until the model has been loaded."""
+    while httpx.get(f"{base_url}/health/ready", timeout=60).status_code != 200:
+        time.sleep(0.1)
+
+
+def tone(seconds: float = 0.5, hz: float = 440.0, kind: str = "WAV") -> bytes:
+    """Returns a sound."""
+    samples = 0.3 * np.sin(2 * np.pi * hz * np.arange(round(seconds * RATE_HZ)) / RATE_HZ)
+    written = io.BytesIO()
+    soundfile.write(written, samples.astype(np.float32), RATE_HZ, format=kind)
+    return written.getvalue()
+
+
+def look(running: Server) -> Look:
+    """Returns what the server holds now."""
+    front = psutil.Process(running.process.pid)
+    family = 0
+    for one in (front, *front.children(recursive=True)):
+        with suppress(psutil.NoSuchProcess):
+            family += one.memory_info().rss
+    return Look(
+        front.memory_info().rss,
+        family,
+        front.num_threads(),
+        front.num_fds(),
+        sum(1 for _ in running.folder.rglob("*")),
+    )
+
+
+def quantile(values: Sequence[float], share: float) -> float:
+    """Returns a quantile in the unit of the values; NaN of nothing."""
+    return float(np.quantile(values, share)) if values else float("nan")
+
+
+def row(*cells: object) -> None:
+    """Prints a line of a table."""
+    print("| " + " | ".join(str(cell) for cell in cells) + " |", flush=True)
+
+
+def header(*names: str) -> None:
+    """Prints a table's head, after when and where it was measured."""
+    cores, load = os.cpu_count(), os.getloadavg()[0]
+    print(f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {cores} cores, load {load:.1f}: {' '.join(sys.argv)}\n")  # fmt: skip
+    row(*names)
+    row(*["---"] * len(names))
