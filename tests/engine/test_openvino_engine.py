@@ -1,4 +1,4 @@
-"""engine=openvino in float32 says what engine=hf says: tokens, times, probabilities, words."""
+"""Our own engines in float32 say what engine=hf says: tokens, times, probabilities, words."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from whisperlab.transcript import Finish, Segment, Transcript
 
 pytest.importorskip("openvino", reason="the extra openvino is not installed")
 
+OURS = ("openvino", "torch")
 ENGLISH = DecodeOptions(language="en")
 FALLBACK = replace(
     ENGLISH,
@@ -70,13 +71,15 @@ def strings(test_data: Path) -> list[Waveform]:
     return [decode(test_data / "fsdd" / path) for path in paths[:24]]
 
 
-def joined(sounds: Sequence[Waveform]) -> Waveform:
-    return Waveform(np.concatenate([sound.samples for sound in sounds]))
+@pytest.fixture(scope="module")
+def long(strings: list[Waveform]) -> Waveform:
+    """Ten of the strings in one, longer than a window."""
+    return Waveform(np.concatenate([sound.samples for sound in strings[:10]]))
 
 
-def check_equality(batch: Sequence[Waveform], options: DecodeOptions) -> None:
-    expected = said("hf", options, batch)
-    got = said("openvino", options, batch)
+def check_equality(engine: str, batch: Sequence[Waveform], options: DecodeOptions) -> None:
+    expected = reference(options, tuple(batch))
+    got = said(engine, options, batch)
     for ours, theirs in zip(got, expected, strict=True):
         assert (ours.text, ours.language, ours.finish) == (
             theirs.text,
@@ -85,6 +88,11 @@ def check_equality(batch: Sequence[Waveform], options: DecodeOptions) -> None:
         )
         for one, other in zip(ours.segments, theirs.segments, strict=True):
             check_segment(one, other)
+
+
+@cache
+def reference(options: DecodeOptions, batch: tuple[Waveform, ...]) -> list[Transcript]:
+    return said("hf", options, batch)
 
 
 def check_segment(one: Segment, other: Segment) -> None:
@@ -106,18 +114,27 @@ def check_segment(one: Segment, other: Segment) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_every_way_of_decoding_equals_transformers(strings: list[Waveform], case: str) -> None:
-    check_equality(strings[:3], CASES[case])
+@pytest.mark.parametrize("engine", OURS)
+def test_every_way_of_decoding_equals_transformers(
+    strings: list[Waveform], engine: str, case: str
+) -> None:
+    check_equality(engine, strings[:3], CASES[case])
 
 
 @pytest.mark.parametrize("case", LONG_CASES)
-def test_long_form_equals_transformers(strings: list[Waveform], case: str) -> None:
-    check_equality([joined(strings[:10])], LONG_CASES[case])
+@pytest.mark.parametrize("engine", OURS)
+def test_long_form_equals_transformers(
+    strings: list[Waveform], long: Waveform, engine: str, case: str
+) -> None:
+    check_equality(engine, [long], LONG_CASES[case])
 
 
-def test_a_short_sound_s_text_does_not_depend_on_its_neighbours(strings: list[Waveform]) -> None:
-    together = said("openvino", ENGLISH, [joined(strings[:10]), *strings[:4]])
-    alone = [said("openvino", ENGLISH, [sound])[0] for sound in strings[:4]]
+@pytest.mark.parametrize("engine", OURS)
+def test_a_short_sound_s_text_does_not_depend_on_its_neighbours(
+    strings: list[Waveform], long: Waveform, engine: str
+) -> None:
+    together = said(engine, ENGLISH, [long, *strings[:4]])
+    alone = [said(engine, ENGLISH, [sound])[0] for sound in strings[:4]]
     assert [one.text for one in together[1:]] == [one.text for one in alone]
     tokens = [[segment.tokens for segment in one.segments] for one in together[1:]]
     assert tokens == [[segment.tokens for segment in one.segments] for one in alone]
@@ -140,13 +157,14 @@ class StopFirst(SilentWatch):
 
 
 @pytest.mark.parametrize("beams", [1, 3])
+@pytest.mark.parametrize("engine", OURS)
 def test_a_cancelled_row_stops_within_a_step_and_its_neighbour_does_not_notice(
-    strings: list[Waveform], beams: int
+    strings: list[Waveform], engine: str, beams: int
 ) -> None:
     options = replace(ENGLISH, timestamps="none", beam_size=beams)
-    calm = said("openvino", options, strings[:2])
+    calm = said(engine, options, strings[:2])
     watch = StopFirst()
-    recognitions = loaded("openvino").variant(options).recognise(list(strings[:2]), watch)
+    recognitions = loaded(engine).variant(options).recognise(list(strings[:2]), watch)
     first, second = (recognition.transcript for recognition in recognitions)
     assert first is not None
     assert second is not None

@@ -9,18 +9,15 @@ tensors and the order of operations.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import openvino as ov
 from openvino import opset15 as ops
 
+from whisperlab.engine.whisper_shape import Shape
 from whisperlab.engine.whisper_weights import Floats, Weights
-from whisperlab.errors import ModelError
 
 Storage = Literal["float32", "int8"]
 """How the weights of linear layers are held; biases, norms and convolutions are float32."""
@@ -28,60 +25,8 @@ Storage = Literal["float32", "int8"]
 LAYER_NORM_EPSILON = 1e-5
 """torch's ``LayerNorm`` default."""
 
-MEDIAN_FILTER_WIDTH = 7
-"""transformers' default of ``median_filter_width``."""
-
 INT8_LIMIT = 127
 """The largest magnitude of symmetric int8."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """The sizes of a Whisper network, from ``config.json``."""
-
-    width: int
-    n_mels: int
-    encoder_layers: int
-    encoder_heads: int
-    decoder_layers: int
-    decoder_heads: int
-    source_positions: int
-    target_positions: int
-    vocabulary: int
-    filter_width: int
-    """Positions over which attention is smoothed before words are placed."""
-
-    @property
-    def head_width(self) -> int:
-        """Channels of one head of the decoder."""
-        return self.width // self.decoder_heads
-
-
-def read_shape(folder: Path) -> Shape:
-    """Returns the sizes of the checkpoint in ``folder``, which ``checkpoint.inspect`` has passed.
-
-    Raises:
-        ModelError: the network is of a kind that these graphs do not write.
-    """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    activation = config.get("activation_function", "gelu")
-    if activation != "gelu" or config.get("scale_embedding", False):
-        raise ModelError(
-            f"{folder / 'config.json'}: expected activation_function gelu and no scale_embedding, "
-            f"got {str(activation)[:80]!r} and {config.get('scale_embedding')}; choose engine=hf"
-        )
-    return Shape(
-        width=config["d_model"],
-        n_mels=config["num_mel_bins"],
-        encoder_layers=config["encoder_layers"],
-        encoder_heads=config["encoder_attention_heads"],
-        decoder_layers=config["decoder_layers"],
-        decoder_heads=config["decoder_attention_heads"],
-        source_positions=config["max_source_positions"],
-        target_positions=config["max_target_positions"],
-        vocabulary=config["vocab_size"],
-        filter_width=config.get("median_filter_width", MEDIAN_FILTER_WIDTH),
-    )
 
 
 class _Layers:

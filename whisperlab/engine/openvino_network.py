@@ -16,6 +16,7 @@ import openvino as ov
 
 from whisperlab.engine import openvino_graph as graph
 from whisperlab.engine.decoding.network import Beginning, Floats
+from whisperlab.engine.whisper_shape import Shape
 from whisperlab.engine.whisper_weights import Weights
 
 HIDDEN: Final = np.float32(-1e30)
@@ -43,7 +44,7 @@ class OpenvinoNetwork:
     def __init__(
         self,
         weights: Weights,
-        shape: graph.Shape,
+        shape: Shape,
         storage: graph.Storage,
         *,
         half: bool,

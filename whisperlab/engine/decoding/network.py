@@ -6,10 +6,13 @@ Owns the protocol; the engines own the networks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from whisperlab.engine.decoding.rules import Rules
 
 Floats = npt.NDArray[np.float32]
 
@@ -55,4 +58,26 @@ class Network(Protocol):
 
         One row a token of the text, prompt included; it sums to 1 over the window's positions.
         """
+        ...
+
+
+class Choice(NamedTuple):
+    """The likeliest token of each row under the rules, and its log probability among the allowed."""
+
+    tokens: Sequence[int]
+    logprobs: Sequence[float]
+
+
+@runtime_checkable
+class ChoosingNetwork(Protocol):
+    """A network that can also choose where its logits are: on a GPU they are many and far away."""
+
+    def choose(
+        self,
+        tokens: Sequence[int],
+        sources: Sequence[int],
+        rules: Rules,
+        texts: Sequence[Sequence[int]],
+    ) -> Choice:
+        """Takes a step as `Network.step` and applies ``rules`` to what may follow ``texts``."""
         ...

@@ -9,6 +9,7 @@ Source: Radford et al. 2022, section 4.5; transformers ``WhisperTimeStampLogitsP
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,50 +19,62 @@ from whisperlab.engine.decoding.vocabulary import Vocabulary
 IMPOSSIBLE = np.float32(-np.inf)
 
 
+class Ban(NamedTuple):
+    """What may not be said at one place, beside the tokens that are always suppressed.
+
+    ``spans`` are ranges of ids, at most three. ``at_begin`` adds the tokens that may not begin a
+    text. ``weighed`` forbids every text token where the timestamps together are likelier than
+    the likeliest of them.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    at_begin: bool
+    weighed: bool
+
+
 class Rules:
     """The rules of one configuration: a checkpoint's vocabulary, with timestamps or without."""
 
     def __init__(self, vocabulary: Vocabulary, *, timestamps: bool) -> None:
         self._end = vocabulary.end
-        self._first_timestamp = vocabulary.first_timestamp
+        self.first_timestamp = vocabulary.first_timestamp
         self._last_initial = vocabulary.last_initial_timestamp
         self._timestamps = timestamps
-        self._suppressed = np.array(vocabulary.suppressed, np.intp)
-        self._at_begin = np.array(vocabulary.suppressed_at_begin, np.intp)
+        self._size = 1 << 30
+        self.suppressed = np.array(vocabulary.suppressed, np.intp)
+        self.suppressed_at_begin = np.array(vocabulary.suppressed_at_begin, np.intp)
 
-    def apply(self, logits: Floats, text: Sequence[int]) -> None:
-        """Sets what may not follow ``text`` to minus infinity, in place; shape ``(vocabulary,)``.
-
-        ``text`` are the tokens since the prompt.
-        """
-        logits[self._suppressed] = IMPOSSIBLE
+    def ban(self, text: Sequence[int]) -> Ban:
+        """Returns what may not follow ``text``, the tokens since the prompt."""
+        if not self._timestamps:
+            return Ban((), at_begin=not text, weighed=False)
+        first = self.first_timestamp
+        spans = [(first - 1, first)]  # <|notimestamps|>
         if not text:
-            logits[self._at_begin] = IMPOSSIBLE
-        if self._timestamps:
-            self._apply_grammar(logits, text)
-
-    def _apply_grammar(self, logits: Floats, text: Sequence[int]) -> None:
-        """Timestamps come in pairs, never decrease, and win when they are likelier together."""
-        first = self._first_timestamp
-        logits[first - 1] = IMPOSSIBLE  # <|notimestamps|>
-        if not text:
-            logits[:first] = IMPOSSIBLE
+            spans.append((0, first))
             if self._last_initial is not None:
-                logits[first + self._last_initial + 1 :] = IMPOSSIBLE
-            return
+                spans.append((first + self._last_initial + 1, self._size))
+            return Ban(tuple(spans), at_begin=True, weighed=False)
         after_timestamp = text[-1] >= first
-        paired = len(text) == 1 or text[-2] >= first
-        if after_timestamp and paired:
-            logits[first:] = IMPOSSIBLE  # text has to follow
-            return
+        if after_timestamp and (len(text) == 1 or text[-2] >= first):
+            return Ban((*spans, (first, self._size)), at_begin=False, weighed=False)  # text follows
         if after_timestamp:
-            logits[: self._end] = IMPOSSIBLE  # the pair, or the end
+            spans.append((0, self._end))  # the pair, or the end
         latest = next((token for token in reversed(text) if token >= first), None)
         if latest is not None:
-            logits[first : latest if after_timestamp else latest + 1] = IMPOSSIBLE
-        likeliest = logits[:first].max()
-        times = logits[first:]
-        if log_sum_exp(times) > likeliest:
+            spans.append((first, latest if after_timestamp else latest + 1))
+        return Ban(tuple(spans), at_begin=False, weighed=True)
+
+    def apply(self, logits: Floats, text: Sequence[int]) -> None:
+        """Sets what may not follow ``text`` to minus infinity, in place; shape ``(vocabulary,)``."""
+        ban = self.ban(text)
+        logits[self.suppressed] = IMPOSSIBLE
+        if ban.at_begin:
+            logits[self.suppressed_at_begin] = IMPOSSIBLE
+        for begin, end in ban.spans:
+            logits[begin:end] = IMPOSSIBLE
+        first = self.first_timestamp
+        if ban.weighed and log_sum_exp(logits[first:]) > logits[:first].max():
             logits[:first] = IMPOSSIBLE
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from whisperlab.engine.decoding.network import Floats, Network
+from whisperlab.engine.decoding.network import Choice, ChoosingNetwork, Floats, Network
 from whisperlab.engine.decoding.rules import Rules, log_sum_exp
 from whisperlab.engine.decoding.start import Start, begin
 from whisperlab.engine.decoding.text import Text
@@ -48,21 +48,13 @@ def decode(
     ``is_stopped(position)`` is asked after every token of the start at ``position``.
     """
     beginning = begin(network, starts)
-    logits = beginning.logits
     rows = [_Row(position, start.room) for position, start in enumerate(starts)]
     texts: dict[int, Text] = {}
+    choice = _choice(beginning.logits, rows, rules, temperature, generators)
     while rows:
-        chosen = []
-        for row, scores in zip(rows, logits, strict=True):
-            rules.apply(scores, row.tokens)
-            token = (
-                _draw(scores, temperature, generators[row.position])
-                if temperature > 0
-                else int(scores.argmax())
-            )
-            row.logprobs.append(_logprob(scores, token))
+        for row, token, logprob in zip(rows, choice.tokens, choice.logprobs, strict=True):
             row.tokens.append(token)
-            chosen.append(token)
+            row.logprobs.append(_finite(logprob))
         open_rows = []
         for source, row in enumerate(rows):
             stopped = is_stopped(row.position)
@@ -73,9 +65,34 @@ def decode(
                 open_rows.append(source)
         kept = filled(open_rows, len(rows))
         rows = [rows[source] for source in kept]
-        if rows:
-            logits = network.step([chosen[source] for source in kept], kept)
+        if not rows:
+            break
+        tokens = [row.tokens[-1] for row in rows]
+        if temperature == 0 and isinstance(network, ChoosingNetwork):
+            choice = network.choose(tokens, kept, rules, [row.tokens for row in rows])
+        else:
+            choice = _choice(network.step(tokens, kept), rows, rules, temperature, generators)
     return [texts[position] for position in range(len(starts))]
+
+
+def _choice(
+    logits: Floats,
+    rows: Sequence[_Row],
+    rules: Rules,
+    temperature: float,
+    generators: Sequence[np.random.Generator],
+) -> Choice:
+    tokens, logprobs = [], []
+    for row, scores in zip(rows, logits, strict=True):
+        rules.apply(scores, row.tokens)
+        token = (
+            _draw(scores, temperature, generators[row.position])
+            if temperature > 0
+            else int(scores.argmax())
+        )
+        tokens.append(token)
+        logprobs.append(float(scores[token] - log_sum_exp(scores)))
+    return Choice(tokens, logprobs)
 
 
 def filled(kept: Sequence[int], n_before: int) -> list[int]:
@@ -98,8 +115,7 @@ def _draw(scores: Floats, temperature: float, generator: np.random.Generator) ->
     return int(generator.choice(likeliest, p=chances / chances.sum()))
 
 
-def _logprob(scores: Floats, token: int) -> float:
-    logprob = float(scores[token] - log_sum_exp(scores))
+def _finite(logprob: float) -> float:
     if math.isnan(logprob):
         raise InferenceError(
             "the model produced non-finite logits; its weights are damaged, or the precision "

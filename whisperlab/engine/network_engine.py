@@ -1,0 +1,211 @@
+"""A Whisper engine over any network that `engine/decoding` can drive: sounds in, transcripts out.
+
+Owns turning decoded tokens into transcripts, and what a network needs to know of its checkpoint. It
+does not know how logits come about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+
+from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
+from whisperlab.engine.decoding.fallback import Thresholds
+from whisperlab.engine.decoding.network import Network
+from whisperlab.engine.decoding.outcome import DecodedSegment
+from whisperlab.engine.decoding.sequential import Listener, Plan, Row, Sound, transcribe
+from whisperlab.engine.decoding.vocabulary import Vocabulary
+from whisperlab.engine.log_mel import HOP_SAMPLES, WINDOW_SAMPLES, LogMel
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.engine.protocol import Watch
+from whisperlab.engine.whisper_shape import Shape
+from whisperlab.engine.whisper_text import WhisperText
+from whisperlab.engine.whisper_words import bytes_of, segment_of
+from whisperlab.errors import UnsupportedOptionError
+from whisperlab.transcript import Finish, Segment, Transcript, compression_ratio
+
+
+@dataclass(slots=True)
+class _Said:
+    """What has been heard of one sound while its batch is decoded."""
+
+    segments: list[Segment] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+
+
+class NetworkEngine:
+    """A loaded Whisper checkpoint; ``transcribe`` takes any length."""
+
+    sample_rate = SAMPLE_RATE_HZ
+
+    def __init__(
+        self,
+        network: Network,
+        folder: Path,
+        shape: Shape,
+        vocabulary: Vocabulary,
+        *,
+        multilingual: bool,
+    ) -> None:
+        self._network = network
+        self._vocabulary = vocabulary
+        self._text = WhisperText(folder, vocabulary)
+        self._shape = shape
+        self._multilingual = multilingual
+        self._features = LogMel(shape.n_mels)
+        self._codes = {token: code for code, token in (vocabulary.languages or {}).items()}
+
+    def transcribe(
+        self, batch: Sequence[Waveform], options: DecodeOptions, watch: Watch
+    ) -> list[Transcript]:
+        """Returns one transcript a waveform; none depends on its neighbours.
+
+        A sound of up to 30 s is padded as audio to one window; a longer one goes through Whisper's
+        sequential long form, which needs timestamps whatever was asked for.
+
+        Raises:
+            UnsupportedOptionError: the checkpoint cannot honour an option.
+            InferenceError: the model failed on this batch.
+        """
+        transcripts: dict[int, Transcript] = {}
+        for group in _groups(batch):
+            done = self._transcribe([batch[index] for index in group], group, options, watch)
+            transcripts.update(zip(group, done, strict=True))
+        return [transcripts[index] for index in range(len(batch))]
+
+    def spell(self, segment: Segment) -> list[tuple[bytes, float]]:
+        """Returns bytes and log probability of each text token of a segment, in order."""
+        known = zip(segment.tokens, segment.token_logprobs, strict=False)
+        text = [(token, logprob) for token, logprob in known if token < self._vocabulary.end]
+        spelled = bytes_of(self._text.tokenizer, [token for token, _ in text])
+        return [(content, logprob) for content, (_, logprob) in zip(spelled, text, strict=True)]
+
+    def _transcribe(
+        self,
+        waveforms: Sequence[Waveform],
+        group: Sequence[int],
+        options: DecodeOptions,
+        watch: Watch,
+    ) -> list[Transcript]:
+        said = [_Said() for _ in waveforms]
+        plan = self._plan(options, long_form=_is_long(waveforms[0]))
+        names = _language_names() if plan.words else {}
+        started = perf_counter()
+        sounds = [self._sound(waveform) for waveform in waveforms]
+        features_ready = perf_counter()
+
+        def on_segment(row: Row, decoded: DecodedSegment) -> None:
+            segment = segment_of(
+                decoded,
+                duration_seconds=waveforms[row.number].duration_seconds,
+                text=self._text.decode(decoded.tokens),
+                speller=lambda: self._text.tokenizer,
+                language=names.get(self._language(options, row) or "en", "english"),
+                first_special=self._vocabulary.end,
+            )
+            said[row.number].segments.append(segment)
+            said[row.number].tokens.extend(decoded.tokens)
+            watch.segment(group[row.number], segment, final=True)
+
+        listener = Listener(
+            on_segment,
+            lambda row: watch.cancelled(group[row.number]),
+            lambda tokens: compression_ratio(self._text.decode(tokens)),
+        )
+        recording = transcribe(self._network, sounds, plan, listener)
+        decoded_at = perf_counter()
+        texts = [self._text.decode(one.tokens).strip() for one in said]
+        share = 1 / len(waveforms)
+        stages = {
+            "features": (features_ready - started) * share,
+            "encode": recording.encode_seconds * share,
+            "decode_tokens": (decoded_at - features_ready - recording.encode_seconds) * share,
+            "detokenise": (perf_counter() - decoded_at) * share,
+        }
+        return [
+            Transcript(
+                text=text,
+                language=self._language(options, row),
+                segments=tuple(said[row.number].segments),
+                finish=_finish(row),
+                stages=stages,
+            )
+            for row, text in zip(recording.rows, texts, strict=True)
+        ]
+
+    def _sound(self, waveform: Waveform) -> Sound:
+        features = self._features(waveform.samples)
+        own = -(-len(waveform.samples) // HOP_SAMPLES)
+        return Sound(features, min(own, features.shape[1]))
+
+    def _plan(self, options: DecodeOptions, *, long_form: bool) -> Plan:
+        vocabulary = self._vocabulary
+        words = options.timestamps == "word"
+        if words and not vocabulary.alignment_heads:
+            raise UnsupportedOptionError(
+                "decode.timestamps=word: this checkpoint's generation_config.json names no "
+                "alignment_heads; add them, or choose segment"
+            )
+        timestamps = options.timestamps != "none" or long_form
+        if timestamps and vocabulary.no_timestamps is None:
+            raise UnsupportedOptionError(
+                "decode.timestamps: this checkpoint's generation_config.json names no "
+                "no_timestamps_token_id, which timestamps and sounds beyond 30 s need; add it"
+            )
+        language = None
+        if self._multilingual and options.language is not None:
+            language = vocabulary.language_id(options.language)
+        return Plan(
+            vocabulary=vocabulary,
+            vocabulary_size=self._shape.vocabulary,
+            window_frames=self._shape.window_frames,
+            timestamps=timestamps,
+            words=words,
+            language=language,
+            task=options.task if self._multilingual else None,
+            prompt=None if options.prompt is None else self._text.prompt_ids(options.prompt),
+            condition=options.condition_on_previous_text,
+            n_beams=options.beam_size,
+            temperatures=options.temperatures,
+            thresholds=Thresholds(
+                options.compression_ratio_threshold,
+                options.logprob_threshold,
+                options.no_speech_threshold,
+            ),
+            max_new_tokens=options.max_new_tokens,
+            seed=options.seed,
+            filter_width=self._shape.filter_width,
+        )
+
+    def _language(self, options: DecodeOptions, row: Row) -> str | None:
+        """Returns the language as forced or as detected, an ISO 639-1 code."""
+        if not self._multilingual:
+            return "en"
+        return options.language or self._codes.get(-1 if row.language is None else row.language)
+
+
+def _language_names() -> dict[str, str]:
+    """Returns the English name of each language code, by which words are cut."""
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    names: dict[str, str] = LANGUAGES
+    return names
+
+
+def _is_long(waveform: Waveform) -> bool:
+    return len(waveform.samples) > WINDOW_SAMPLES
+
+
+def _groups(batch: Sequence[Waveform]) -> list[list[int]]:
+    """Returns batch rows of short and of long sounds; empty groups are left out."""
+    long = [index for index, waveform in enumerate(batch) if _is_long(waveform)]
+    short = [index for index in range(len(batch)) if index not in long]
+    return [group for group in (short, long) if group]
+
+
+def _finish(row: Row) -> Finish:
+    if row.cancelled:
+        return Finish.CANCELLED
+    return Finish.TRUNCATED if row.truncated else Finish.COMPLETE
