@@ -49,8 +49,9 @@ LONG_CASES = {
 
 
 @cache
-def loaded(engine: str) -> Transcriber:
-    built = build_transcriber(compose("transcriber", [f"engine={engine}", "device=cpu"]))
+def loaded(engine: str, quantization: str = "none") -> Transcriber:
+    chosen = [f"engine={engine}", "device=cpu", f"quantization={quantization}"]
+    built = build_transcriber(compose("transcriber", chosen))
     built.load()
     return built
 
@@ -138,6 +139,22 @@ def test_a_short_sound_s_text_does_not_depend_on_its_neighbours(
     assert [one.text for one in together[1:]] == [one.text for one in alone]
     tokens = [[segment.tokens for segment in one.segments] for one in together[1:]]
     assert tokens == [[segment.tokens for segment in one.segments] for one in alone]
+
+
+@pytest.mark.parametrize("quantization", ["bfloat16", "int8"])
+def test_low_precision_says_nearly_the_same(test_data: Path, quantization: str) -> None:
+    lines = (test_data / "fsdd" / "test.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines][::30]
+    sounds = [decode(test_data / "fsdd" / row["audio_filepath"]) for row in rows]
+    built = loaded("openvino", quantization).variant(ENGLISH)
+    exact = said("openvino", ENGLISH, sounds)
+    heard = [one.transcript for one in built.recognise(list(sounds)) if one.transcript]
+    assert len(heard) == len(rows)
+    assert sum(ours.text == theirs.text for ours, theirs in zip(heard, exact, strict=True)) >= (
+        len(rows) - 1
+    )
+    logprobs = [segment.avg_logprob for one in heard for segment in one.segments]
+    assert logprobs != [segment.avg_logprob for one in exact for segment in one.segments]
 
 
 class StopFirst(SilentWatch):

@@ -235,6 +235,7 @@ def _window_attention(
     inner = layers.norm(x, f"{layer}.encoder_attn_layer_norm")
     query = layers.fused(inner, f"{layer}.encoder_attn", "q", shape.head_width)
     n_windows = ops.slice(ops.shape_of(key), _indices(0), _indices(1), _indices(1))
+    key, value = ops.convert(key, "f32"), ops.convert(value, "f32")
     side_by_side = ops.concat([n_windows, _indices(-1, shape.decoder_heads, shape.head_width)], 0)
     query = ops.transpose(ops.reshape(query, side_by_side, False), _indices(0, 2, 1, 3))
     chances = ops.softmax(ops.matmul(query, key, False, False), -1)
