@@ -38,7 +38,7 @@ SPECIALS = [
     "<|notimestamps|>",
     *TIMESTAMPS,
 ]
-SIZES = {"tiny": (384, 4, 6), "base": (512, 6, 8)}
+SIZES = {"tiny": (384, 4, 6), "base": (512, 6, 8), "small": (768, 12, 12)}
 """d_model, layers, heads (Radford et al. 2022, table 1)."""
 
 
