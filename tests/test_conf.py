@@ -170,7 +170,7 @@ def test_a_wrong_value_is_named_with_its_full_key() -> None:
 
 
 def test_one_function_builds_every_face_s_transcriber() -> None:
-    from whisperlab.eval.evaluate import build_experiment
+    from whisperlab.config.experiment import build_experiment
     from whisperlab.experiment.settings import RunSettings
 
     config = compose("eval", ["engine=replay"])

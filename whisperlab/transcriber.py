@@ -36,7 +36,9 @@ class Recognition:
     Exactly one of ``transcript`` and ``error`` is set. ``audio_seconds`` is the decoded duration,
     before preprocessing, ``None`` when decoding failed. ``timings`` are seconds by stage; the
     engine's stages are this sound's share of its batch. ``timed_out`` says that
-    ``DecodeOptions.timeout_seconds`` ended it.
+    ``DecodeOptions.timeout_seconds`` ended it. ``first_token_seconds`` is from the beginning of its
+    reading to its first token (waiting for batch neighbours left out), ``None`` where the engine
+    cannot know.
     """
 
     transcript: Transcript | None
@@ -45,6 +47,7 @@ class Recognition:
     timings: Mapping[str, float]
     batch_size: int
     timed_out: bool = False
+    first_token_seconds: float | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +62,8 @@ class _Job:
     batch_size: int = 1
     started: float | None = None
     timed_out: bool = False
+    first_token_seconds: float | None = None
+    """From the engine's call for its first piece."""
     settled: str = ""
     """Text that was handed over as final, of a sound that was cut ..."""
     settled_until: float = 0.0
@@ -249,7 +254,9 @@ class Transcriber:
         timings = dict(job.stopwatch.seconds)
         engine_seconds = timings.pop("engine", 0.0)
         outside_engine = ("read", "decode", "resample", "preprocess")
-        timings["total"] = engine_seconds + sum(timings.get(stage, 0.0) for stage in outside_engine)
+        before_engine = sum(timings.get(stage, 0.0) for stage in outside_engine)
+        timings["total"] = engine_seconds + before_engine
+        first = job.first_token_seconds
         transcript = None
         if job.error is None:
             transcript = self.segmentation.join(job.pieces, job.transcripts)
@@ -260,6 +267,7 @@ class Transcriber:
             timings=timings,
             batch_size=job.batch_size,
             timed_out=job.timed_out,
+            first_token_seconds=None if first is None else before_engine + first,
         )
 
 
@@ -298,6 +306,8 @@ def _take(
     if isinstance(result, WhisperlabError):
         job.error = result
         return
+    if not job.transcripts:
+        job.first_token_seconds = result.first_token_seconds
     job.transcripts.append(result.shifted(piece.start))
     job.batch_size = max(job.batch_size, batch_size)
     job.stopwatch.add("engine", _own_seconds(result.stages, share_seconds))

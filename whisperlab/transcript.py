@@ -91,7 +91,8 @@ class Transcript:
     ``text`` is raw: what the engine said, stripped at both ends, never normalised. ``language`` is
     an ISO 639-1 code or ``None``. ``stages`` holds this utterance's share of the engine's seconds by
     stage (``features``, ``encode``, ``decode_tokens``, ``detokenise``): a batch's time divided by
-    its utterances. An engine whose rows are requests of their own has ``RETRY_WAIT`` among the
+    its utterances. ``first_token_seconds`` is from the engine's call to the first token of this
+    utterance, ``None`` where an engine cannot know. An engine whose rows are requests of their own has ``RETRY_WAIT`` among the
     stages; the others are then the whole of this utterance's time in the engine.
 
     >>> said = Transcript("one two", segments=(Segment(0.0, 1.0, " one"), Segment(1.0, 2.0, " two")))
@@ -104,6 +105,7 @@ class Transcript:
     segments: tuple[Segment, ...] = ()
     finish: Finish = Finish.COMPLETE
     stages: Mapping[str, float] = field(default_factory=dict)
+    first_token_seconds: float | None = None
 
     def _repr_html_(self) -> str:
         """Returns the text and a table of its segments, for a notebook's cell."""

@@ -358,3 +358,12 @@ def test_word_times_are_near_the_true_ones(test_data: Path) -> None:
     assert median(ends) <= 0.1
     # A word begins where the one before it ends, so that a start is off by the gap between them.
     assert median(starts) <= 0.25
+
+
+def test_the_first_token_comes_after_the_encoder_and_before_the_text(test_data: Path) -> None:
+    recognitions = transcriber().recognise(sounds(test_data, "test_strings.jsonl", 2, kind="short"))
+    for recognition in recognitions:
+        first, timings = recognition.first_token_seconds, recognition.timings
+        assert first is not None
+        # a batch of two: each has half of the engine's seconds for its share
+        assert 2 * timings["encode"] < first < 2 * timings["total"]

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from whisperlab.config.compose import compose
+from whisperlab.config.experiment import build_experiment, run_settings
 from whisperlab.errors import ConfigError
-from whisperlab.eval.evaluate import build_experiment, run_settings
 from whisperlab.experiment.folder import LEDGER, read_run, scores_to_json
 from whisperlab.experiment.ledger import outcome_to_json, read_ledger
 from whisperlab.experiment.result import RunResult
@@ -62,6 +62,7 @@ def identity(result: RunResult) -> tuple[Any, ...]:
         content["utterances"],
         content["scores"],
         content["profile"],
+        content["failures"],
         content["fingerprint"],
         records,
     )

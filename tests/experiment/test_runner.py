@@ -310,3 +310,35 @@ def test_the_log_names_ids_and_codes_and_no_text(tmp_path: Path) -> None:
     assert '"id": "u7"' in log
     assert "unsupported_format" in log
     assert "one number" not in log.lower()
+
+
+def test_the_cold_batch_stands_apart_and_a_resumed_run_has_no_throughput(tmp_path: Path) -> None:
+    dataset = Tones(tmp_path / "audio", count=8)
+    whole = run_experiment(
+        experiment(Recogniser(answers(8)), dataset), tmp_path / "whole", Silent()
+    ).scores.speed
+    assert whole.first_batch_seconds is not None
+    assert whole.rtfx is not None
+    assert whole.rtfx_warm is not None
+    # 8 tones of 0.5 s in two batches: both parts make up the wall time of the whole
+    wall = whole.first_batch_seconds + 2.0 / whole.rtfx_warm
+    assert wall == pytest.approx(4.0 / whole.rtfx)
+    dying = experiment(Recogniser(answers(8), dies_after_batches=1), dataset)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(dying, tmp_path / "resumed", Silent())
+    resumed = run_experiment(
+        experiment(Recogniser(answers(8)), dataset), tmp_path / "resumed", Silent()
+    ).scores.speed
+    assert (resumed.rtfx, resumed.rtfx_warm, resumed.resumed) == (None, None, True)
+
+
+def test_one_batch_has_no_warm_throughput_and_its_machine_is_described_at_the_end(
+    tmp_path: Path,
+) -> None:
+    dataset = Tones(tmp_path / "audio", count=3)
+    result = run_experiment(experiment(Recogniser(answers(3)), dataset), tmp_path / "run", Silent())
+    assert result.scores.speed.rtfx is not None
+    assert result.scores.speed.rtfx_warm is None
+    assert result.scores.energy is not None
+    assert result.scores.energy.reason == "the run used no NVIDIA device"
+    assert result.card.hardware["logical_cores"] >= 1

@@ -327,7 +327,7 @@ def work(config: Mapping[str, Any], arguments: Sequence[str], connection: Connec
     """Runs the evaluation that ``config`` describes; the whole of a child process."""
     obey_stop_signals()
     # Here and not above: the parent, a server with its page, needs none of it.
-    from whisperlab.eval.evaluate import build_experiment, report_of, run_settings
+    from whisperlab.config.experiment import build_experiment, report_of, run_settings
     from whisperlab.experiment.runner import run_experiment
 
     try:

@@ -248,7 +248,7 @@ class HfEngine:
         decoded_at = perf_counter()
         texts = [self._decode(row.text_tokens).strip() for row in rows]
         detokenised_at = perf_counter()
-        share = 1 / len(rows)
+        share, first = 1 / len(rows), following.first_token_at
         stages = {
             "features": (features_ready - started) * share,
             "encode": following.encode_seconds * share,
@@ -265,6 +265,7 @@ class HfEngine:
                 segments=tuple(rows[index].segments),
                 finish=_finish(following.cancelled, following.truncated, index),
                 stages=stages,
+                first_token_seconds=None if first is None else first - started,
             )
             for index, text in enumerate(texts)
         ]

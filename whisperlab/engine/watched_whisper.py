@@ -50,6 +50,8 @@ class Following:
     truncated: set[int] = field(default_factory=set)
     language_ids: list[int] | None = None
     encode_seconds: float = 0.0
+    first_token_at: float | None = None
+    """When the first token was chosen, on the clock of ``perf_counter``."""
     active: list[int] = field(default_factory=list)
     """The rows that the running try decodes, in the order of the decoder's batch."""
     window_rows: list[int] = field(default_factory=list)
@@ -120,6 +122,10 @@ class StopCancelled(StoppingCriteria):  # type: ignore[misc] # transformers is u
     def __call__(self, input_ids: torch.Tensor, scores: Any, **_: Any) -> torch.Tensor:
         """Returns a bool a decoder row, shape ``(n_rows * n_beams,)``."""
         following = self._following
+        if following.first_token_at is None:
+            kind: Any = input_ids.device.type
+            synchronise(kind)
+            following.first_token_at = perf_counter()
         if self._logprobs.last is not None:
             chosen = self._logprobs.last.gather(-1, input_ids[:, -1:]).squeeze(-1)
             following.step_logprobs.append(chosen)

@@ -13,13 +13,8 @@ from typing import Any
 
 from whisperlab.config.build import build_metrics, build_profile
 from whisperlab.config.command import raise_if_stopped
-from whisperlab.eval.evaluate import (
-    build_experiment,
-    exit_code,
-    report_of,
-    resume_line,
-    run_settings,
-)
+from whisperlab.config.experiment import build_experiment, report_of, run_settings
+from whisperlab.eval.evaluate import exit_code, resume_line
 from whisperlab.eval.mode import Mode, variant_arguments, variant_config
 from whisperlab.eval.progress import TerminalProgress
 from whisperlab.experiment.invariance import invariance

@@ -14,13 +14,15 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from whisperlab.errors import ConfigError, WriteError
 from whisperlab.experiment.failure_summary import failures_from_json
 from whisperlab.experiment.ledger import read_ledger
 from whisperlab.experiment.provenance import utc_now
 from whisperlab.experiment.result import (
     SCHEMA,
-    Latency,
+    Energy,
     Rate,
     RunCard,
     RunResult,
@@ -201,14 +203,15 @@ def scores_to_json(scores: Scores) -> dict[str, Any]:
 
 def scores_from_json(content: Mapping[str, Any]) -> Scores:
     """Returns the Scores that a scores.json describes."""
-    speed, failures = content["speed"], content.get("failures")
+    failures, energy = content.get("failures"), content.get("energy")
     return Scores(
         utterances=Tally(**content["utterances"]),
         scores={name: Rate(**rate) for name, rate in content["scores"].items()},
         profile=content["profile"],
-        speed=Speed(**{**speed, "latency_seconds": Latency(**speed["latency_seconds"])}),
+        speed=TypeAdapter(Speed).validate_python(content["speed"]),
         memory=content["memory"],
         fingerprint=content["fingerprint"],
+        energy=None if energy is None else Energy(**energy),
         failures=None if failures is None else failures_from_json(failures),
         schema=content["schema"],
     )

@@ -19,8 +19,9 @@ from whisperlab.experiment.folder import FINISHED, LEDGER, RunFolder, difference
 from whisperlab.experiment.ledger import Ledger
 from whisperlab.experiment.result import Latency, RunCard, RunResult, Scores, Speed
 from whisperlab.experiment.runner import SCORING_KEYS
-from whisperlab.experiment.scoring import rates, score_outcomes, stage_seconds, tally
+from whisperlab.experiment.scoring import rates, score_outcomes, tally
 from whisperlab.experiment.shard import WHOLE, Shard, in_unsharded_order
+from whisperlab.experiment.timing import decoder_per_token, emitted_tokens, stage_seconds
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.utterance import Outcome
@@ -193,6 +194,8 @@ def _scores(
             load_seconds=max((seconds for seconds in loads if seconds is not None), default=None),
             stages=stage_seconds(outcomes),
             resumed=True,
+            tokens=emitted_tokens(outcomes),
+            decode_seconds_per_token=decoder_per_token(outcomes),
         ),
         memory=_largest([result.scores.memory for result in ordered]),
         fingerprint=card.fingerprint,

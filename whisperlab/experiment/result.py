@@ -71,8 +71,8 @@ class SliceScore:
 
 
 @dataclass(frozen=True, slots=True)
-class Latency:
-    """Seconds of one utterance at a time, after warm-up, on a seeded sample."""
+class Percentiles:
+    """Percentiles of the seconds of ``utterances``; ``None`` of nothing."""
 
     p50: float | None
     p95: float | None
@@ -81,12 +81,43 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class DurationBucket:
+    """Latency of the utterances whose sound is longer than ``above`` and at most ``up_to`` seconds."""
+
+    above: float
+    up_to: float | None
+    seconds: Percentiles
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Seconds of one utterance at a time, after warm-up, on a seeded sample.
+
+    ``first_token`` is the time to the first token, ``None`` where the engine cannot know;
+    ``seconds_per_token`` all seconds / all tokens emitted, timestamps included. ``warm_up_seconds``
+    is the call before the sample, which is in nothing else.
+    """
+
+    p50: float | None
+    p95: float | None
+    p99: float | None
+    utterances: int
+    buckets: tuple[DurationBucket, ...] = ()
+    first_token: Percentiles | None = None
+    seconds_per_token: float | None = None
+    warm_up_seconds: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Speed:
     """Throughput of the main pass and latency of the timed sample.
 
     ``rtfx`` is audio seconds / wall seconds of the whole main pass at ``batch_size`` (reading and
     decoding files included, loading the model excluded); ``None`` when any row came from an earlier
-    attempt. ``stages`` sums seconds by stage over the utterances of the run.
+    attempt. Its cold part apart: ``first_batch_seconds`` is the first batch, ``rtfx_warm`` the rest
+    (``None`` where the first batch is all). ``stages`` sums seconds by stage over the utterances of
+    the run; ``decode_seconds_per_token`` is its ``decode_tokens`` / ``tokens``, the tokens emitted,
+    timestamps included; both ``None`` where the engine tells no tokens.
     """
 
     rtfx: float | None
@@ -95,6 +126,19 @@ class Speed:
     load_seconds: float | None
     stages: Mapping[str, float]
     resumed: bool
+    first_batch_seconds: float | None = None
+    rtfx_warm: float | None = None
+    tokens: int | None = None
+    decode_seconds_per_token: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Energy:
+    """What the GPU's board took during the main pass, or the ``reason`` why nobody counted it."""
+
+    joules: float | None
+    reason: str | None
+    joules_per_audio_second: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +151,11 @@ class Scores:
     """``name`` and ``hash`` of the scoring profile."""
     speed: Speed
     memory: Mapping[str, int | None]
-    """Bytes by name: ``process_peak_rss``, ``device_allocated_peak``."""
+    """Bytes by name: ``process_peak_rss``, ``device_allocated_peak``, ``device_reserved_peak`` and,
+    of all processes together at the end of the main pass, ``device_in_use``."""
     fingerprint: str
+    energy: Energy | None = None
+    """``None`` in runs of before energy was asked for."""
     failures: Failures | None = None
     """``None`` in runs of before failures were analysed; ``rescore`` adds them."""
     schema: int = SCHEMA

@@ -5,34 +5,35 @@ Owns the order of things in a run and what a resume may skip. It does not know Y
 
 from __future__ import annotations
 
-import random
-import resource
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Protocol
 
 from whisperlab.dataset.protocol import Dataset
+from whisperlab.device import hardware
 from whisperlab.errors import WhisperlabError
+from whisperlab.experiment.energy import EnergyMeter
 from whisperlab.experiment.event_log import log_event, run_log
 from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import FINISHED, LEDGER, LOG, RunFolder
 from whisperlab.experiment.ledger import Ledger, read_ledger
-from whisperlab.experiment.result import RunCard, RunResult, Scores, Speed
-from whisperlab.experiment.scoring import (
-    latency,
-    rates,
-    score_outcomes,
-    stage_seconds,
-    tally,
-)
+from whisperlab.experiment.result import Energy, Latency, RunCard, RunResult, Scores, Speed
+from whisperlab.experiment.scoring import rates, score_outcomes, tally
 from whisperlab.experiment.shard import WHOLE, Shard
+from whisperlab.experiment.timing import (
+    decoder_per_token,
+    emitted_tokens,
+    latency,
+    peak_memory,
+    stage_seconds,
+    time_one_at_a_time,
+)
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.transcriber import Recognition, Transcriber
-from whisperlab.transcript import RETRY_WAIT, Finish
+from whisperlab.transcript import Finish
 from whisperlab.utterance import Failure, Outcome, State, Utterance
 
 DURATION_TOLERANCE = 0.05
@@ -106,7 +107,8 @@ def run_experiment(experiment: Experiment, run_dir: Path, progress: Progress) ->
             reason = error.code
             raise
         finally:
-            folder.end(card, reason)
+            # Only now is torch imported, which tells the GPUs and its threads.
+            folder.end(replace(card, hardware=dict(hardware())), reason)
     result = folder.result()
     if result is None:
         raise WhisperlabError(f"{run_dir}: the finished run cannot be read back")
@@ -153,30 +155,18 @@ def _finish_run(
     experiment.transcriber.load()
     log_event("model loaded", seconds=experiment.transcriber.load_seconds)
     progress.started(total, len(ledger.recorded))
-    started = perf_counter()
-    declared: dict[str, float] = {}
-    for number, batch in enumerate(_batches(experiment.dataset, experiment.batch_size)):
-        if not experiment.shard.holds(number):
-            continue
-        for utterance in batch:
-            if utterance.declared_seconds is not None:
-                declared[utterance.id] = utterance.declared_seconds
-        if all(utterance.id in ledger.recorded for utterance in batch):
-            continue
-        outcomes = _transcribe(experiment.transcriber, batch, attempt)
-        missing = [outcome for outcome in outcomes if outcome.id not in ledger.recorded]
-        ledger.append(missing)
-        progress.advanced(missing)
-        for outcome in missing:
-            if outcome.error is not None:
-                log_event("utterance without text", id=outcome.id, code=outcome.error.code)
-    wall = perf_counter() - started
+    main = _main_pass(experiment, ledger, attempt, progress)
     outcomes = list(read_ledger(ledger.path))
-    mismatches = _check_durations(outcomes, declared)
+    mismatches = _check_durations(outcomes, main.declared)
     progress.stage("latency")
-    timed = _time_one_at_a_time(experiment, outcomes)
+    timed = time_one_at_a_time(
+        experiment.transcriber,
+        experiment.dataset,
+        outcomes,
+        utterances=experiment.latency_utterances,
+        seed=experiment.card.seed,
+    )
     progress.stage("score")
-    audio = sum(outcome.audio_seconds or 0.0 for outcome in outcomes)
     scored = score_outcomes(outcomes, experiment.profile, experiment.metrics)
     folder.write_scores(
         Scores(
@@ -188,20 +178,92 @@ def _finish_run(
                 seed=experiment.card.seed,
             ),
             profile={"name": experiment.profile.name, "hash": experiment.profile.hash},
-            speed=Speed(
-                rtfx=None if resumed or not audio else audio / wall,
-                batch_size=experiment.batch_size,
+            speed=replace(
+                main.speed(resumed=resumed),
                 latency_seconds=latency(timed),
                 load_seconds=experiment.transcriber.load_seconds,
                 stages=stage_seconds(outcomes),
-                resumed=resumed,
+                tokens=emitted_tokens(outcomes),
+                decode_seconds_per_token=decoder_per_token(outcomes),
             ),
-            memory=peak_memory(),
+            memory=main.memory,
+            energy=main.energy,
             fingerprint=experiment.card.fingerprint,
             failures=analyse_run(scored, experiment.profile, experiment.card.config).summary,
         )
     )
     return mismatches
+
+
+@dataclass(frozen=True, slots=True)
+class _MainPass:
+    """What this attempt's pass over the dataset took; ``declared`` are seconds by utterance id.
+
+    The region that is timed begins behind the loading of the model and ends with the last record:
+    reading and decoding files is inside. ``first`` are wall and audio seconds of its first batch.
+    """
+
+    batch_size: int
+    declared: Mapping[str, float]
+    wall_seconds: float
+    audio_seconds: float
+    first: tuple[float, float] | None
+    memory: Mapping[str, int | None]
+    energy: Energy
+
+    def speed(self, *, resumed: bool) -> Speed:
+        """Returns the throughput; of a resumed run there is none."""
+        first_wall, first_audio = self.first or (0.0, 0.0)
+        rest_audio = self.audio_seconds - first_audio
+        whole = self.audio_seconds / self.wall_seconds if self.audio_seconds else None
+        warm = rest_audio / (self.wall_seconds - first_wall) if rest_audio > 0 else None
+        return Speed(
+            rtfx=None if resumed else whole,
+            batch_size=self.batch_size,
+            latency_seconds=Latency(None, None, None, 0),
+            load_seconds=None,
+            stages={},
+            resumed=resumed,
+            first_batch_seconds=None if self.first is None else first_wall,
+            rtfx_warm=None if resumed else warm,
+        )
+
+
+def _main_pass(
+    experiment: Experiment, ledger: Ledger, attempt: int, progress: Progress
+) -> _MainPass:
+    """Transcribes every batch that is not in the ledger yet."""
+    declared: dict[str, float] = {}
+    first: tuple[float, float] | None = None
+    audio_seconds = 0.0
+    meter = EnergyMeter()
+    started = perf_counter()
+    for number, batch in enumerate(_batches(experiment.dataset, experiment.batch_size)):
+        if not experiment.shard.holds(number):
+            continue
+        for utterance in batch:
+            if utterance.declared_seconds is not None:
+                declared[utterance.id] = utterance.declared_seconds
+        if all(utterance.id in ledger.recorded for utterance in batch):
+            continue
+        outcomes = _transcribe(experiment.transcriber, batch, attempt)
+        missing = [outcome for outcome in outcomes if outcome.id not in ledger.recorded]
+        ledger.append(missing)
+        audio_seconds += sum(outcome.audio_seconds or 0.0 for outcome in outcomes)
+        first = first or (perf_counter() - started, audio_seconds)
+        progress.advanced(missing)
+        for outcome in missing:
+            if outcome.error is not None:
+                log_event("utterance without text", id=outcome.id, code=outcome.error.code)
+    return _MainPass(
+        batch_size=experiment.batch_size,
+        declared=declared,
+        wall_seconds=perf_counter() - started,
+        audio_seconds=audio_seconds,
+        first=first,
+        energy=meter.read(audio_seconds),
+        memory=peak_memory(),
+    )
 
 
 def _check_durations(outcomes: Sequence[Outcome], declared: Mapping[str, float]) -> int:
@@ -272,33 +334,3 @@ def outcome_of(utterance: Utterance, recognition: Recognition, attempt: int) -> 
         error=failure,
         reference_words=utterance.words,
     )
-
-
-def _time_one_at_a_time(experiment: Experiment, outcomes: Sequence[Outcome]) -> list[float]:
-    """Returns seconds of a seeded sample of the utterances that have a text, after one warm-up."""
-    able = sorted(outcome.id for outcome in outcomes if outcome.state.scored)
-    count = min(experiment.latency_utterances, len(able))
-    if not count:
-        return []
-    chosen = set(random.Random(experiment.card.seed).sample(able, count))  # noqa: S311 - no secret
-    seconds: list[float] = []
-    for utterance in experiment.dataset:
-        if utterance.id in chosen:
-            if not seconds:
-                experiment.transcriber.recognise([utterance.audio])  # warm-up, not counted
-            started = perf_counter()
-            (recognition,) = experiment.transcriber.recognise([utterance.audio])
-            elapsed = perf_counter() - started
-            seconds.append(elapsed - recognition.timings.get(RETRY_WAIT, 0.0))
-    return seconds
-
-
-def peak_memory() -> Mapping[str, int | None]:
-    """Returns peak bytes of this process, and of the device's allocator where torch runs on one."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    allocated: int | None = None
-    torch: Any = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        allocated = int(torch.cuda.max_memory_allocated())
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage: bytes on macOS, KiB on Linux
-    return {"process_peak_rss": peak * unit, "device_allocated_peak": allocated}

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from whisperlab.errors import DatasetError
-from whisperlab.experiment.result import Latency, Rate, SliceScore, Tally
+from whisperlab.experiment.result import Rate, SliceScore, Tally
 from whisperlab.metric.alignment import Edit
 from whisperlab.metric.bootstrap import interval
 from whisperlab.metric.counts import NO_ERRORS, ErrorCounts
@@ -153,21 +153,3 @@ def slice_members(
         if 1 < len(groups) <= MAX_SLICE_VALUES and len(groups) != len(scored):
             for value, members in sorted(groups.items()):
                 yield column, value, members
-
-
-def latency(seconds: Sequence[float]) -> Latency:
-    """Returns the percentiles of per-utterance seconds (linear interpolation); ``None`` of nothing."""
-    import numpy as np
-
-    if not seconds:
-        return Latency(None, None, None, 0)
-    p50, p95, p99 = (float(value) for value in np.percentile(seconds, [50, 95, 99]))
-    return Latency(p50, p95, p99, len(seconds))
-
-
-def stage_seconds(outcomes: Sequence[Outcome]) -> dict[str, float]:
-    """Returns seconds by stage, summed over the outcomes."""
-    total: Counter[str] = Counter()
-    for outcome in outcomes:
-        total.update(outcome.timings)
-    return dict(sorted(total.items()))

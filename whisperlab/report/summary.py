@@ -5,13 +5,21 @@ Owns what stands first and why a number may be undefined. It does not know where
 
 from __future__ import annotations
 
-from whisperlab.experiment.result import Latency, Rate, RunResult, Scores
+from whisperlab.experiment.result import Latency, Percentiles, Rate, RunResult, Scores
 from whisperlab.report import notation
 from whisperlab.report.markup import Markup, element, joined
 from whisperlab.utterance import State
 
 METRIC_TITLES = {"wer": ("Word error rate", "words"), "cer": ("Character error rate", "characters")}
 """Title and unit of the metrics that most readers know; any other shows its own name."""
+
+
+MEMORY_TITLES = {
+    "process_peak_rss": "process peak",
+    "device_allocated_peak": "device tensors' peak",
+    "device_reserved_peak": "device allocator's peak",
+    "device_in_use": "device in use by all",
+}
 
 
 def summary(result: RunResult) -> Markup:
@@ -91,11 +99,31 @@ def _speed_card(scores: Scores) -> Markup:
         if speed.load_seconds is None
         else f"model loaded in {notation.seconds(speed.load_seconds)}"
     )
-    memory = scores.memory.get("process_peak_rss")
-    peak = "" if memory is None else f"process peak {notation.mebibytes(memory)}"
-    device = scores.memory.get("device_allocated_peak")
-    on_device = "" if device is None else f"device peak {notation.mebibytes(device)}"
-    return _card("Speed (RTFx)", notation.factor(speed.rtfx), what, load, peak, on_device)
+    return _card("Speed (RTFx)", notation.factor(speed.rtfx), what, load, *_costs(scores))
+
+
+def _costs(scores: Scores) -> list[str]:
+    """Returns the cold part, seconds by token, memory by name and energy, those that are known."""
+    speed = scores.speed
+    costs = []
+    if speed.first_batch_seconds is not None:
+        warm = "" if speed.rtfx_warm is None else f", {notation.factor(speed.rtfx_warm)} without it"
+        costs.append(f"first batch {notation.seconds(speed.first_batch_seconds)}{warm}")
+    if speed.decode_seconds_per_token is not None:
+        costs.append(
+            f"decoder {notation.seconds(speed.decode_seconds_per_token)} a token, "
+            f"{notation.count(speed.tokens or 0)} tokens"
+        )
+    costs += [
+        f"{title} {notation.mebibytes(size)}"
+        for name, title in MEMORY_TITLES.items()
+        if (size := scores.memory.get(name)) is not None
+    ]
+    if scores.energy is not None and scores.energy.joules is not None:
+        each = scores.energy.joules_per_audio_second
+        rate = "" if each is None else f", {each:.2f} J a second of audio"
+        costs.append(f"GPU board {scores.energy.joules:,.0f} J{rate}")
+    return costs
 
 
 def _coverage_card(scores: Scores) -> Markup:
@@ -144,9 +172,34 @@ def _latency_card(latency: Latency) -> Markup:
         )
         for name, value in (("p50", latency.p50), ("p95", latency.p95), ("p99", latency.p99))
     ]
+    details = [element("p", line, class_="detail") for line in (timed, *latency_details(latency))]
     return element(
         "div",
-        element("div", element("h3", "Latency"), element("p", timed, class_="detail")),
+        element("div", element("h3", "Latency"), *details),
         *percentiles,
         class_="card latency",
     )
+
+
+def latency_details(latency: Latency) -> list[str]:
+    """Returns the lines beside the percentiles: by duration, first token, token, warm-up."""
+    lines = []
+    for bucket in latency.buckets if len(latency.buckets) > 1 else ():
+        up_to = (
+            f"{bucket.above:g} to {bucket.up_to:g} s"
+            if bucket.up_to
+            else f"over {bucket.above:g} s"
+        )
+        lines.append(f"{up_to} of audio: {_three(bucket.seconds)}")
+    if latency.first_token is not None:
+        lines.append(f"to the first token: {_three(latency.first_token)}")
+    if latency.seconds_per_token is not None:
+        lines.append(f"{notation.seconds(latency.seconds_per_token)} a token, everything included")
+    if latency.warm_up_seconds is not None:
+        lines.append(f"warm-up call {notation.seconds(latency.warm_up_seconds)}, not counted")
+    return lines
+
+
+def _three(seconds: Percentiles) -> str:
+    shown = " / ".join(notation.seconds(p) for p in (seconds.p50, seconds.p95, seconds.p99))
+    return f"p50 / p95 / p99 {shown} of {notation.plural(seconds.utterances, 'utterance')}"

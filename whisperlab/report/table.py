@@ -15,7 +15,7 @@ from rich.text import Text
 from whisperlab.experiment.result import Rate, RunResult
 from whisperlab.report import notation
 from whisperlab.report.run_card import code_version, kind, plain, system
-from whisperlab.report.summary import METRIC_TITLES, primary_first, spoken
+from whisperlab.report.summary import METRIC_TITLES, latency_details, primary_first, spoken
 from whisperlab.utterance import State
 
 NOT_A_DIFFERENCE = frozenset({"run_dir"})
@@ -92,6 +92,8 @@ def _lines(result: RunResult) -> Iterator[tuple[str, str, str]]:
         yield "latency", percentiles, sample
     else:
         yield "latency", notation.DASH, "no utterance was timed one at a time"
+    for line in latency_details(latency):
+        yield "", "", line
     if result.card.model.get("note"):
         yield "model", str(result.card.model.get("name")), str(result.card.model["note"])
     yield "profile", scores.profile.get("name", notation.DASH), scores.profile.get("hash", "")

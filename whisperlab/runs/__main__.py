@@ -8,7 +8,17 @@ import sys
 
 from whisperlab.config.arguments import ArgumentParser
 from whisperlab.errors import WhisperlabError
-from whisperlab.runs import compare, detectable, gate, matrix, merge, rescore, score, track
+from whisperlab.runs import (
+    compare,
+    detectable,
+    gate,
+    matrix,
+    merge,
+    reproduce,
+    rescore,
+    score,
+    track,
+)
 
 SUBCOMMANDS = {
     "compare": compare,
@@ -16,6 +26,7 @@ SUBCOMMANDS = {
     "gate": gate,
     "matrix": matrix,
     "merge": merge,
+    "reproduce": reproduce,
     "rescore": rescore,
     "score": score,
     "track": track,
@@ -29,7 +40,7 @@ def arguments() -> argparse.ArgumentParser:
     parser = ArgumentParser(
         prog="python -m whisperlab.runs",
         description="Work on finished runs, without inference.",
-        epilog="Exit codes: 0 done, 2 usage, 4 dataset, 10 gate not passed, 74 cannot write.",
+        epilog="Exit codes: 0 done, 2 usage, 4 dataset, 10 gate not passed or not reproduced, 74 cannot write.",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

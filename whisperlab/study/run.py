@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from whisperlab.config.build import build_metrics, build_profile, build_transcriber
 from whisperlab.config.compose import compose
-from whisperlab.eval.evaluate import build_experiment, report_of, run_settings
+from whisperlab.config.experiment import build_experiment, report_of, run_settings
 from whisperlab.eval.progress import TerminalProgress
 from whisperlab.experiment.folder import read_run
 from whisperlab.experiment.result import RunResult
