@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,12 +35,13 @@ def listening_server(
     *overrides: str,
     environment: Mapping[str, str] | None = None,
     module: str = "whisperlab.serve",
+    before: Sequence[str] = (),
 ) -> Iterator[Running]:
     """Starts a server in ``folder`` and waits until it listens; ends it with SIGTERM, by force if need be."""
     log = folder / "server.log"
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
-            [sys.executable, "-m", module, "port=0", *overrides],
+            [*before, sys.executable, "-m", module, "port=0", *overrides],
             stdout=subprocess.PIPE,
             stderr=stderr,
             text=True,
@@ -66,9 +67,12 @@ def running_server(
     *overrides: str,
     environment: Mapping[str, str] | None = None,
     module: str = "whisperlab.serve",
+    before: Sequence[str] = (),
 ) -> Iterator[Running]:
     """Starts a server as ``listening_server`` does and waits until it is ready."""
-    with listening_server(folder, *overrides, environment=environment, module=module) as running:
+    with listening_server(
+        folder, *overrides, environment=environment, module=module, before=before
+    ) as running:
         _await_ready(running)
         yield running
 

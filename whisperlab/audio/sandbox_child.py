@@ -113,13 +113,16 @@ def shut_in(address_space_bytes: int) -> None:
     """Puts every limit that holds for the life of the process into force.
 
     No file, socket or process can be opened or started any more, nothing written, and the working
-    directory exists no longer. Standard error is silenced: until here errors are seen on the
+    directory exists no longer (where none can be made, it is the root). Standard error is silenced: until here errors are seen on the
     parent's, but libraries must not write there what a sound makes them say.
     RLIMIT_NPROC does not bind a superuser: serve as an ordinary user.
     """
-    folder = tempfile.mkdtemp(prefix="whisperlab-decoder-")
-    os.chdir(folder)
-    os.rmdir(folder)
+    try:
+        folder = tempfile.mkdtemp(prefix="whisperlab-decoder-")
+        os.chdir(folder)
+        os.rmdir(folder)
+    except OSError:  # a disk that is full or read-only
+        os.chdir("/")
     os.dup2(sys.stdout.fileno(), sys.stderr.fileno())
     if sys.platform == "linux":  # macOS refuses the call
         _cap(resource.RLIMIT_AS, address_space_bytes)

@@ -6,6 +6,7 @@ It does not know the pool.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import math
@@ -290,8 +291,9 @@ def _too_slow(seconds: float, kind: str) -> AudioError:
 def _environment() -> dict[str, str]:
     """Returns all that a child knows of its parent's environment: no key, no token, no proxy."""
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
+    with contextlib.suppress(FileNotFoundError):  # no folder takes a file: it can do without
+        kept["TMPDIR"] = tempfile.gettempdir()
     return kept | {
         "PYTHONPATH": os.pathsep.join(os.path.abspath(entry) for entry in sys.path),
-        "TMPDIR": tempfile.gettempdir(),
         **dict.fromkeys(_ONE_THREAD, "1"),
     }

@@ -49,19 +49,10 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Sound:
-    """What of a Waveform travels beside its samples."""
-
-    sample_rate: int
-    start: float
-    truncated: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as it travels; the samples of each sound follow as bytes."""
+    """A batch as it travels: sounds without their samples, which follow as bytes."""
 
-    sounds: Sequence[Sound]
+    sounds: Sequence[Waveform]
     recipe: Recipe
 
 
@@ -206,12 +197,7 @@ def _answer_one(
     try:
         batch: Batch = connection.recv()
         waveforms = [
-            Waveform(
-                np.frombuffer(connection.recv_bytes(), dtype=np.float32),
-                sound.sample_rate,
-                sound.start,
-                sound.truncated,
-            )
+            sound.with_samples(np.frombuffer(connection.recv_bytes(), dtype=np.float32))
             for sound in batch.sounds
         ]
     except (EOFError, OSError):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from whisperlab.audio import Waveform
-from whisperlab.serve.worker import Batch, Loaded, LoadFailed, Message, Recipe, Sound, work
+from whisperlab.serve.worker import Batch, Loaded, LoadFailed, Message, Recipe, work
 
 JOIN_SECONDS: Final = 5.0
 """How long a worker whose pipe was closed may take to go."""
@@ -71,7 +71,7 @@ class WorkerProcess:
         Raises:
             WorkerLostError: the worker is gone.
         """
-        sounds = [Sound(one.sample_rate, one.start, one.truncated) for one in waveforms]
+        sounds = [waveform.cut(0, 0) for waveform in waveforms]
         try:
             self._connection.send(Batch(sounds, recipe))
             for waveform in waveforms:
