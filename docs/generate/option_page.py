@@ -26,6 +26,7 @@ from whisperlab.config.targets import locate
 from whisperlab.device import Device, Quantization
 from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.options import DecodeOptions
+from whisperlab.eval.mode import Mode
 from whisperlab.experiment.settings import RunSettings
 from whisperlab.serve.settings import ServeSettings
 
@@ -58,6 +59,7 @@ GROUPS: Final[Mapping[str, type[Any]]] = {
     "device": Device,
     "quantization": Quantization,
     "decode": DecodeOptions,
+    "mode": Mode,
 }
 """Groups whose options are plain settings; the others name their class in ``_target_``."""
 
