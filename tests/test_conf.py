@@ -65,7 +65,7 @@ def raw(group: str, name: str) -> Any:
 
 def test_every_folder_of_conf_is_tested_here() -> None:
     found = {path.parent.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.rglob("*.yaml")}
-    known = {*LIST_GROUPS, *PROTOCOLS, *SETTINGS, ".", "mode", "preset", "experiment"}
+    known = {*LIST_GROUPS, *PROTOCOLS, *SETTINGS, ".", "mode", "preset", "experiment", "space"}
     assert found <= known
 
 

@@ -11,7 +11,7 @@ import os
 import platform
 import sys
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypedDict
+from typing import Annotated, Any, Final, Literal, TypedDict
 
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
@@ -236,3 +236,14 @@ def _memory_bytes() -> int | None:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+def device_bytes() -> int | None:
+    """Returns what torch has allocated on the GPU; ``None`` where it runs on none.
+
+    Main memory is no substitute: what one engine frees the next one fills, and nothing grows.
+    """
+    torch: Any = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return None
+    return int(torch.cuda.memory_allocated())

@@ -125,6 +125,18 @@ class Transcriber:
         other._loaded = self._loaded
         return other
 
+    def share_engine(self, other: Transcriber) -> None:
+        """Makes this one use the engine that ``other`` has loaded or will load.
+
+        Raises:
+            ConfigError: the engines' settings differ.
+        """
+        if self.settings != other.settings:
+            raise ConfigError(
+                f"expected an engine with the settings {self.settings}, got {other.settings}"
+            )
+        self._loaded = other._loaded
+
     def load(self) -> Engine:
         """Returns the loaded engine; the first call loads it and takes ``load_seconds``.
 
@@ -137,6 +149,10 @@ class Transcriber:
             loaded.engine = self.settings.load()
             loaded.seconds = perf_counter() - started
         return loaded.engine
+
+    def unload(self) -> None:
+        """Lets the engine go, also for those that share it; the next use loads it again."""
+        self._loaded.engine = None
 
     def transcribe(self, source: Source, watch: Watch | None = None) -> Transcript:
         """Returns the transcript of one sound, in source time.

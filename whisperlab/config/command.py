@@ -107,6 +107,14 @@ def chosen(group: str) -> str | None:
     return None if choice is None else str(choice)
 
 
+def own_config_dir() -> Path | None:
+    """Returns the running job's ``--config-dir``; ``None`` without one."""
+    for source in HydraConfig.get().runtime.config_sources:
+        if source.provider == "command-line":
+            return Path(source.path)
+    return None
+
+
 def overridden() -> list[str]:
     """Returns the overrides of the running job, as they were written."""
     return list(HydraConfig.get().overrides.task)

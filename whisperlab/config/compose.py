@@ -43,19 +43,27 @@ _NESTED = re.compile(r"\$\{[^{}]*\$\{")
 """``${oc.${x}:HOME}``: a resolver's name can itself be an interpolation, so none may hold another."""
 
 
-def compose(config_name: str, overrides: Sequence[str] = ()) -> Mapping[str, Any]:
+def compose(
+    config_name: str, overrides: Sequence[str] = (), config_dir: Path | None = None
+) -> Mapping[str, Any]:
     """Returns the resolved configuration ``config_name`` of CONF_DIR as plain JSON values.
+
+    ``config_dir`` adds options of one's own, as ``--config-dir`` does.
 
     Raises:
         ConfigError: an override or a value is wrong; the message names the key.
     """
     from hydra.errors import HydraException
 
+    own = []
+    if config_dir is not None:
+        check_config_dir(config_dir)
+        own = [f"hydra.searchpath=['file://{config_dir.resolve()}']"]
     try:
         with _composing:
             GlobalHydra.instance().clear()
             with initialize_config_dir(version_base="1.3", config_dir=str(CONF_DIR)):
-                composed = hydra_compose(config_name=config_name, overrides=list(overrides))
+                composed = hydra_compose(config_name=config_name, overrides=[*own, *overrides])
     except (
         HydraException,
         OmegaConfBaseException,

@@ -15,10 +15,11 @@ from typing import Any
 
 from whisperlab.errors import ConfigError
 from whisperlab.experiment.attribution import RuleShare, score_by_rule
+from whisperlab.experiment.checked_lines import locked
 from whisperlab.experiment.failure_summary import Finding
 from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import LEDGER, RUN_CARD, SCORES, RunFolder
-from whisperlab.experiment.ledger import locked, read_texts
+from whisperlab.experiment.ledger import read_texts
 from whisperlab.experiment.result import RunResult, Scores
 from whisperlab.experiment.scoring import ScoredUtterance, rates
 from whisperlab.metric.bootstrap import RESAMPLES

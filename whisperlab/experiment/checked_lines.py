@@ -1,0 +1,197 @@
+r"""Files of checked records: one JSON object a line with its CRC-32, append only, crash-safe.
+
+Owns the file format, the lock and what survives a kill. It does not know what a record means.
+
+A line; the CRC is over the bytes of the record exactly as they stand::
+
+    {"crc32": "5f1c3a9e", "record": {"id": "ls-1034", "state": "ok"}}
+
+A torn last line (killed while writing) is cut when the file is opened for writing; a damaged line in
+the middle is an error, because it is not ours.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+
+from whisperlab.errors import ConfigError, DatasetError, RunInUseError, WriteError
+
+FSYNC_EVERY_RECORDS = 8
+FSYNC_EVERY_SECONDS = 1.0
+"""What a power cut may cost at most; a killed process loses nothing that was written."""
+
+_PREFIX = b'{"crc32": "'
+_MIDDLE = b'", "record": '
+_CRC_DIGITS = 8
+
+
+class CheckedLines:
+    """A file of records, open for appending by exactly one process.
+
+    Opening takes an exclusive lock for the life of the object and cuts a torn tail.
+
+    Raises:
+        RunInUseError: another living process has it open.
+        WriteError: the file cannot be opened or written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._unsynced = 0
+        self._synced_at = perf_counter()
+        try:
+            self._file: BinaryIO = open(path, "a+b", buffering=0)  # noqa: SIM115 - closed by __exit__
+        except OSError as error:
+            raise _cannot_write(path, error) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._file.close()
+            raise RunInUseError(
+                f"{path.parent}: another process is writing this run; wait for it, or choose another run_dir"
+            ) from error
+        try:
+            self._cut_torn_tail()
+        except BaseException:  # whatever it was, also a stop signal: the lock must not outlive it
+            self._file.close()
+            raise
+
+    def write(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Writes one line a record, in order; durable at the latest 8 records or 1 s later.
+
+        Raises:
+            WriteError: the disk is full or the file cannot be written; what was recorded stays.
+        """
+        try:
+            for record in records:
+                self._write(_line(record))
+                self._unsynced += 1
+                waited = perf_counter() - self._synced_at
+                if self._unsynced >= FSYNC_EVERY_RECORDS or waited >= FSYNC_EVERY_SECONDS:
+                    self._sync()
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
+    def _write(self, line: bytes) -> None:
+        # A full disk may take a part of a line; the next open cuts it as a torn tail.
+        view = memoryview(line)
+        while view:
+            view = view[self._file.write(view) :]
+
+    def _sync(self) -> None:
+        os.fsync(self._file.fileno())
+        self._unsynced, self._synced_at = 0, perf_counter()
+
+    def _cut_torn_tail(self) -> None:
+        """Drops what follows the last complete, undamaged line."""
+        good, damaged = 0, 0
+        with self.path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                if damaged:
+                    raise WriteError(
+                        f"{self.path}:{damaged}: damaged record; restore the file or choose another run_dir",
+                        code="damaged_ledger",
+                    )
+                if _is_undamaged(line):
+                    good += len(line)
+                else:
+                    damaged = number
+        if damaged:
+            try:
+                self._file.truncate(good)
+                os.fsync(self._file.fileno())
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
+
+    def close(self) -> None:
+        """Makes everything durable and gives the lock back."""
+        if not self._file.closed:
+            try:
+                self._sync()
+            except OSError as error:
+                raise _cannot_write(self.path, error) from error
+            finally:
+                self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keeps every writer out of a finished run's ledger while the block runs.
+
+    Raises:
+        RunInUseError: another living process has it open.
+        ConfigError: there is no ledger.
+    """
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise ConfigError(
+            f"{path}: cannot be read ({error.strerror}); name a run folder"
+        ) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunInUseError(
+                f"{path.parent}: another process is writing this run; wait for it"
+            ) from error
+        yield
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yields the records in the order of writing; a torn last line is left out.
+
+    Raises:
+        DatasetError: a line before the last is damaged; names file and line.
+    """
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith(b"\n"):
+                return
+            if not _is_undamaged(line):
+                raise DatasetError(
+                    f"{path}:{number}: damaged record (CRC differs); restore the file",
+                    code="damaged_ledger",
+                )
+            yield json.loads(line)["record"]
+
+
+def _line(record: Mapping[str, Any]) -> bytes:
+    text = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    crc = f"{zlib.crc32(text):0{_CRC_DIGITS}x}".encode()
+    return _PREFIX + crc + _MIDDLE + text + b"}\n"
+
+
+def _is_undamaged(line: bytes) -> bool:
+    digits = line[len(_PREFIX) : len(_PREFIX) + _CRC_DIGITS]
+    head = _PREFIX + digits + _MIDDLE
+    if not line.startswith(head) or not line.endswith(b"}\n"):
+        return False
+    return f"{zlib.crc32(line[len(head) : -2]):0{_CRC_DIGITS}x}".encode() == digits
+
+
+def _cannot_write(path: Path, error: OSError) -> WriteError:
+    return WriteError(
+        f"{path}: cannot write ({error.strerror}); free space or choose another run_dir, "
+        "then run the same command again: it goes on where it stopped"
+    )

@@ -1,0 +1,85 @@
+"""Is one configuration worse than another, asked after every block and still at the promised error?
+
+Owns the test. It does not know configurations, blocks or what is done with the answer.
+
+Each utterance is a bet. ``d`` is how many more errors the suspect made than its opponent (less the
+errors that are tolerated). Whoever holds the suspect for no worse loses the share ``tanh(stake * |d|)``
+of the capital when ``d`` is positive and wins it when it is negative: the capital is the product of
+``1 + tanh(stake * d) = exp(stake * d) / cosh(stake * d)``, averaged over stakes that are fixed beforehand.
+If the differences are symmetric around zero, or lean to the suspect's favour, the capital is a
+nonnegative supermartingale that starts at 1, so that it *ever* reaches ``1 / alpha`` with probability at
+most ``alpha`` (Ville's inequality): one may look after every utterance and stop when one likes. Capitals
+against several opponents may be averaged; the mean is again such a capital, for "no opponent is better".
+
+What it does not promise: for differences that are not symmetric it tests the softened mean of
+``tanh(stake * d)``, not the mean of ``d``. A suspect that is a little worse in many utterances, whose
+opponent fails totally in rare ones not seen yet, is dropped more often than ``alpha`` says. Tests that are
+exact for any bounded difference exist (Waudby-Smith and Ramdas 2024, "Estimating means of bounded
+random variables by betting"), but need several hundred utterances for what this one shows in thirty:
+their stakes are bounded by the largest possible difference, a whole utterance's words.
+experiments/2026-11-24-racing counts how often the best one is lost with real outcomes.
+
+Source: Vovk and Wang 2024, "Nonparametric e-tests of symmetry", New England Journal of Statistics in
+Data Science 2(2) (after Efron 1969 and de la Peña 1999); Ville 1939; Vovk and Wang 2021, "E-values:
+calibration, combination and applications", Annals of Statistics 49(3), for the mean.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logsumexp
+
+STAKES: Final[NDArray[np.float64]] = 2.0 ** np.arange(-6, 2)
+"""Stakes per error, 1/64 to 2: for differences of some tens of errors down to single ones."""
+
+Floats = NDArray[np.float64]
+
+
+class PairwiseBets:
+    """The capital against every one of ``count`` configurations being no worse than every other.
+
+    ``log_capital[suspect, opponent]`` is the natural logarithm of what a bet of 1 against the suspect
+    has become; ``margin`` is the error rate by which the suspect may be worse.
+
+    >>> bets = PairwiseBets(count=2, margin=0.0)
+    >>> bets.add(np.array([[1.0] * 12, [0.0] * 12]), words=np.full(12, 10.0), members=[0, 1])
+    >>> bets.log_capital()[0, 1] > np.log(20), bets.log_capital()[1, 0] < 0
+    (True, True)
+    """
+
+    def __init__(self, count: int, margin: float) -> None:
+        self.margin = margin
+        self._log = np.zeros((count, count, len(STAKES)))
+
+    def add(self, errors: Floats, words: Floats, members: list[int]) -> None:
+        """Bets on further utterances among ``members``; all other capitals stay as they are.
+
+        ``errors`` has shape (n_members, n_utterances), ``words`` (n_utterances,).
+        """
+        allowed = self.margin * words
+        for row, suspect in enumerate(members):
+            differences = errors[row] - errors - allowed  # (n_members, n_utterances)
+            scaled = differences[:, :, None] * STAKES
+            # log(1 + tanh x) = log 2 - log(1 + exp(-2 x))
+            gains = (np.log(2.0) - np.logaddexp(0.0, -2.0 * scaled)).sum(axis=1)
+            self._log[suspect, members] += gains
+
+    def log_capital(self) -> Floats:
+        """Returns the capitals' logarithms, shape (count, count); the diagonal is -inf."""
+        found: Floats = logsumexp(self._log, axis=2) - np.log(len(STAKES))
+        np.fill_diagonal(found, -np.inf)
+        return found
+
+
+def log_mean_against(log_capital: Floats, opponents: NDArray[np.bool_]) -> Floats:
+    """Returns log of each suspect's mean capital over all others; those not in ``opponents`` count 0.
+
+    ``opponents[suspect, other]`` says which bets are open. The mean is always over all others, so
+    that leaving some out can only make it smaller.
+    """
+    open_bets = np.where(opponents, log_capital, -np.inf)
+    with np.errstate(divide="ignore"):
+        return np.asarray(logsumexp(open_bets, axis=1) - np.log(max(len(log_capital) - 1, 1)))

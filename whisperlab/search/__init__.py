@@ -1,0 +1,1 @@
+"""The command `python -m whisperlab.search`: race configurations, recommend one."""
