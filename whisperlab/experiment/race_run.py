@@ -30,7 +30,7 @@ from whisperlab.experiment.event_log import log_event, run_log
 from whisperlab.experiment.folder import LOG, RunFolder
 from whisperlab.experiment.ledger import Ledger, read_ledger
 from whisperlab.experiment.loaded_engines import LoadedEngines
-from whisperlab.experiment.race_plan import Budget, Candidate, RacePlan
+from whisperlab.experiment.race_plan import Candidate, RacePlan
 from whisperlab.experiment.racing import Block, Drop, Objective, Race, affordable
 from whisperlab.experiment.runner import outcome_of
 from whisperlab.experiment.scoring import PRIMARY_METRIC, score_outcomes
@@ -234,14 +234,13 @@ class _Runner:
         self, number: int, block: Sequence[Utterance], alive: Sequence[int]
     ) -> dict[str, Any]:
         names = [candidate.name for candidate in self._plan.candidates]
-        spent = self._spent()
         return {
             "event": "block",
             "block": number,
             "utterances": [utterance.id for utterance in block],
             "rates": {names[candidate]: self._race.rate(candidate) for candidate in alive},
-            "spent_audio_seconds": spent.audio_hours * SECONDS_PER_HOUR,
-            "spent_seconds": spent.minutes * SECONDS_PER_MINUTE,
+            "spent_audio_seconds": self._audio_seconds,
+            "spent_seconds": self._seconds,
         }
 
     def _hear(self, number: int, block: Sequence[Utterance]) -> list[ErrorCounts]:
@@ -314,21 +313,23 @@ class _Runner:
         ]
         return max(found, default=None)
 
-    def _spent(self) -> Budget:
-        return Budget(
-            audio_hours=sum(heard.audio_seconds for heard in self._heard) / SECONDS_PER_HOUR,
-            minutes=sum(heard.seconds for heard in self._heard) / SECONDS_PER_MINUTE,
-        )
+    @property
+    def _audio_seconds(self) -> float:
+        return sum(heard.audio_seconds for heard in self._heard)
+
+    @property
+    def _seconds(self) -> float:
+        return sum(heard.seconds for heard in self._heard)
 
     def _blocks_left_in_budget(self, block_size: int) -> float:
         """Returns how many blocks of one configuration the budget still holds; infinite without one."""
         utterances = sum(len(heard.counts) for heard in self._heard)
-        spent, left = self._spent(), float("inf")
+        left = float("inf")
         for limit, used in (
-            (self._plan.budget.audio_hours, spent.audio_hours),
-            (self._plan.budget.minutes, spent.minutes),
+            (self._plan.budget.audio_hours, self._audio_seconds / SECONDS_PER_HOUR),
+            (self._plan.budget.minutes, self._seconds / SECONDS_PER_MINUTE),
         ):
-            if limit is not None and used is not None:
+            if limit is not None:
                 one_block = block_size * used / utterances if utterances else 0.0
                 left = min(left, (limit - used) / one_block if one_block else float("inf"))
         return max(left, 0.0)

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-STAKES: Final[NDArray[np.float64]] = 2.0 ** np.arange(-6, 2)
+STAKES: Final[NDArray[np.float64]] = np.exp2(np.arange(-6.0, 2.0))
 """Stakes per error, 1/64 to 2: for differences of some tens of errors down to single ones."""
 
 Floats = NDArray[np.float64]
