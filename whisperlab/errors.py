@@ -12,6 +12,7 @@
     ├── InferenceError              3   the engine failed on one batch or utterance
     │   └── OutOfMemoryError        3   ... for want of memory: a smaller batch may pass
     ├── WriteError                  74  the run folder cannot be written
+    ├── ExecutorError               1   a part of a run does not finish; may carry the part's own code
     └── RunInUseError               75  another living process writes the run folder
 
 ``code`` is a stable snake_case word for programs (ledger records, HTTP bodies); the message is one
@@ -99,6 +100,16 @@ class WriteError(WhisperlabError):
 
     exit_code = 74
     default_code = "cannot_write"
+
+
+class ExecutorError(WhisperlabError):
+    """A part of a run does not finish; ends the command with the part's own code where it has one."""
+
+    default_code = "part_failed"
+
+    def __init__(self, message: str, *, exit_code: int = WhisperlabError.exit_code) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc] # of this part, not of every such error
 
 
 class RunInUseError(WhisperlabError):

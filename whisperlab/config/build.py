@@ -24,6 +24,7 @@ from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import EngineSettings
 from whisperlab.errors import ConfigError
+from whisperlab.executor.protocol import Executor
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.preprocess.protocol import Preprocessor
@@ -102,6 +103,11 @@ def build_dataset(config: Mapping[str, Any]) -> Dataset:
     if order not in ORDERS:
         raise ConfigError(f"order: expected one of {', '.join(ORDERS)}, got {order!r}")
     return dataset if order == AS_IT_IS else ShuffledDataset(dataset, config["seed"])
+
+
+def build_executor(config: Mapping[str, Any]) -> Executor:
+    """Returns the executor of ``config["executor"]``; starts nothing."""
+    return cast("Executor", build_component(_group(config, "executor"), "executor"))
 
 
 def build_profile(config: Mapping[str, Any]) -> Profile:

@@ -61,6 +61,7 @@ def run_command(config_name: str, task: Task) -> int:
     os.environ[FULL_ERROR_VARIABLE] = "1"  # Hydra hands errors on instead of exiting with 1
     obey_stop_signals()
     codes: list[int] = []
+    failed: list[str] = []
     composing = True
 
     def job(composed: DictConfig) -> None:
@@ -71,6 +72,7 @@ def run_command(config_name: str, task: Task) -> int:
             codes.append(task(job_config(composed)))
         except WhisperlabError as error:
             codes.append(_fail(error, error.exit_code, debug, _job_name()))
+            failed.append(_job_name().rstrip(": "))
         composing = True
 
     try:
@@ -90,7 +92,17 @@ def run_command(config_name: str, task: Task) -> int:
         return EXIT_INTERRUPTED
     except Terminated:
         return EXIT_TERMINATED
+    _say_failed(failed, len(codes))
     return max(codes, default=0)
+
+
+def _say_failed(failed: Sequence[str], jobs: int) -> None:
+    """Says at the end of a sweep which of its jobs failed; stderr has their errors."""
+    if jobs > 1 and failed:
+        print(  # noqa: T201 - the sweep's last word
+            f"{len(failed)} of {jobs} jobs failed: {', '.join(failed)}; the others are finished, "
+            "the same command tries the failed ones again"
+        )
 
 
 def job_config(composed: DictConfig) -> Mapping[str, Any]:

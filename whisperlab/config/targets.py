@@ -22,7 +22,15 @@ from typing import Any
 
 from whisperlab.errors import ConfigError
 
-PLUGIN_ROOMS = ("dataset", "engine", "metric", "normalize", "preprocess", "segmentation")
+PLUGIN_ROOMS = (
+    "dataset",
+    "engine",
+    "executor",
+    "metric",
+    "normalize",
+    "preprocess",
+    "segmentation",
+)
 TRUSTED_PACKAGES_VARIABLE = "WHISPERLAB_TRUSTED_PACKAGES"
 
 _DOTTED_NAME = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*){2,}")

@@ -8,11 +8,15 @@ from typing import Any
 
 from whisperlab.config.command import run_command
 
+KEPT_ENGINES = 2
+"""Engines that stay loaded between the jobs of a sweep."""
+
 
 def main() -> int:
     """Returns the exit code; imports the heavy half only when a job really runs."""
     finished: list[Any] = []
     rows: list[Any] = []
+    engines: list[Any] = []
 
     def job(config: Mapping[str, Any]) -> int:
         from whisperlab.eval.evaluate import evaluate
@@ -25,7 +29,11 @@ def main() -> int:
             row, code = run_variants(config, mode)
             rows.append(row)
             return code
-        result, code = evaluate(config)
+        if not engines:
+            from whisperlab.experiment.loaded_engines import LoadedEngines
+
+            engines.append(LoadedEngines(KEPT_ENGINES))
+        result, code = evaluate(config, engines[0])
         finished.append(result)
         return code
 

@@ -10,32 +10,47 @@ from typing import Any
 
 from rich.console import Console
 
+from whisperlab.config.build import (
+    build_executor,
+    build_metrics,
+    build_profile,
+)
 from whisperlab.config.command import raise_if_stopped
 from whisperlab.config.experiment import build_experiment, report_of, run_settings
+from whisperlab.eval.parts import run_in_parts
 from whisperlab.eval.progress import TerminalProgress
-from whisperlab.experiment.folder import LOG
+from whisperlab.experiment.folder import LOG, read_scores
+from whisperlab.experiment.loaded_engines import LoadedEngines
 from whisperlab.experiment.result import RunResult
 from whisperlab.experiment.runner import run_experiment
 from whisperlab.report.failures import failure_lines
 from whisperlab.report.published import published_lines
-from whisperlab.report.table import run_table, sweep_table
+from whisperlab.report.sweep import read_sweep, shown, write_sweep
+from whisperlab.report.table import run_table
 
 EXIT_DONE = 0
 EXIT_TOO_MANY_FAILED = 3
 
 
-def evaluate(config: Mapping[str, Any]) -> tuple[RunResult, int]:
+def evaluate(config: Mapping[str, Any], engines: LoadedEngines) -> tuple[RunResult, int]:
     """Returns the finished run that ``config`` describes, and the command's exit code.
+
+    An engine that an earlier job has loaded with the same settings is used again.
 
     Raises:
         WhisperlabError: as its parts raise; the command turns it into one line and an exit code.
     """
     settings = run_settings(config)
     experiment = build_experiment(config, settings, sys.argv[1:])
+    engines.share(experiment.transcriber)
     run_dir = Path(settings.run_dir)
     print(f"run folder {run_dir}; resume with: {resume_line(run_dir)}")  # noqa: T201 - a command's face
-    with TerminalProgress(raise_if_stopped) as progress:
-        result = run_experiment(experiment, run_dir, progress)
+    executor = build_executor(config)
+    if executor.parts > 1 and read_scores(run_dir) is None:
+        result = run_in_parts(config, executor)
+    else:
+        with TerminalProgress(raise_if_stopped) as progress:
+            result = run_experiment(experiment, run_dir, progress)
     report = report_of(result, experiment)
     Console().print(run_table(result))
     if result.card.dataset.get("skipped"):
@@ -68,5 +83,9 @@ def exit_code(result: RunResult, max_failed_fraction: float) -> int:
 
 
 def show_sweep(results: Sequence[RunResult]) -> None:
-    """Prints the runs of a sweep side by side."""
-    Console().print(sweep_table(results))
+    """Prints the runs of a sweep side by side, its effects and its front, and writes its page."""
+    config = results[0].card.config
+    sweep = read_sweep(results, build_profile(config), build_metrics(config))
+    for part in shown(sweep):
+        Console().print(part)
+    print(f"sweep: {write_sweep(sweep, results[0].folder.parent)}")  # noqa: T201 - a command's face

@@ -64,6 +64,11 @@ class TerminalProgress:
         """Shows how many utterances there are and how many an earlier attempt did."""
         self._bar.reset(self._task, total=total, completed=already_done, description="transcribing")
 
+    def reached(self, count: int) -> None:
+        """Moves the bar to so many utterances, counted elsewhere."""
+        self._bar.update(self._task, completed=count)
+        self._check()
+
     def advanced(self, outcomes: Sequence[Outcome]) -> None:
         """Moves the bar by the utterances that are done."""
         self._bar.advance(self._task, len(outcomes))

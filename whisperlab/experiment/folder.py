@@ -236,7 +236,9 @@ def _not_ours(path: Path) -> ConfigError:
     )
 
 
-IGNORED_KEYS = frozenset({"run_dir", "mode", "profile", "metric", "report", "latency_utterances"})
+IGNORED_KEYS = frozenset(
+    {"executor", "run_dir", "mode", "profile", "metric", "report", "latency_utterances"}
+)
 """Top-level keys that may differ between the attempts of one run."""
 
 

@@ -11,6 +11,7 @@ from whisperlab.errors import WhisperlabError
 from whisperlab.runs import (
     compare,
     detectable,
+    effects,
     gate,
     matrix,
     merge,
@@ -23,6 +24,7 @@ from whisperlab.runs import (
 SUBCOMMANDS = {
     "compare": compare,
     "detectable": detectable,
+    "effects": effects,
     "gate": gate,
     "matrix": matrix,
     "merge": merge,

@@ -1,0 +1,121 @@
+"""The local executor: the run in one piece, whatever happens to its workers."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from whisperlab.errors import ExecutorError
+from whisperlab.executor.local import LocalExecutor
+from whisperlab.executor.protocol import Part
+from whisperlab.experiment.ledger import read_ledger
+
+REPLAY = (
+    "engine=replay", "engine.default_text=one two three", "dataset=demo_digits", "batch_size=2",
+    "latency_utterances=0", "resamples=100", "engine.seconds_per_utterance=0.15",
+)  # fmt: skip
+
+
+def evaluate(folder: Path, *overrides: str) -> list[str]:
+    return [sys.executable, "-m", "whisperlab.eval", *REPLAY, *overrides, f"run_dir={folder}"]
+
+
+def content(folder: Path) -> tuple[Any, ...]:
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    texts = [(one.id, one.text, one.state) for one in read_ledger(folder / "ledger.jsonl")]
+    return scores["utterances"], scores["scores"], scores["fingerprint"], texts
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+    folder = tmp_path_factory.mktemp("whole")
+    subprocess.run(evaluate(folder), check=True, capture_output=True, timeout=300)
+    return content(folder)
+
+
+def test_a_worker_killed_in_mid_run_is_replaced_and_the_scores_are_those_of_one_piece(
+    tmp_path: Path, whole: tuple[Any, ...]
+) -> None:
+    command = evaluate(tmp_path, "executor=local", "executor.workers=2")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        ledger = tmp_path / "parts" / "1" / "ledger.jsonl"
+        deadline = time.monotonic() + 200
+        while not ledger.exists() or ledger.read_bytes().count(b"\n") < 2:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        (victim,) = [
+            child
+            for child in psutil.Process(process.pid).children()
+            if "shard.index=1" in child.cmdline()
+        ]
+        victim.kill()
+        _, said = process.communicate(timeout=300)
+    assert process.returncode == 0, said
+    assert content(tmp_path) == whole
+    card = json.loads((tmp_path / "parts" / "1" / "run.json").read_text(encoding="utf-8"))
+    assert len(card["attempts"]) == 2  # it was resumed, not begun again
+
+
+def test_stopping_the_command_stops_its_workers_and_the_same_command_goes_on(
+    tmp_path: Path, whole: tuple[Any, ...]
+) -> None:
+    command = evaluate(tmp_path, "executor=local", "executor.workers=2")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        ledger = tmp_path / "parts" / "0" / "ledger.jsonl"
+        deadline = time.monotonic() + 200
+        while not ledger.exists() or not ledger.read_bytes():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children()
+        os.kill(process.pid, signal.SIGTERM)
+        process.communicate(timeout=100)
+    assert process.returncode == 143
+    assert len(children) == 2
+    assert not any(child.is_running() for child in children)
+    assert not (tmp_path / "scores.json").exists()
+    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert content(tmp_path) == whole
+
+
+def part(folder: Path, index: int, code: str) -> Part:
+    return Part(index, (sys.executable, "-c", code), folder / f"{index}.log")
+
+
+def unwatched() -> None: ...
+
+
+def test_more_parts_than_workers_all_run_with_their_share_of_the_cores(tmp_path: Path) -> None:
+    say = "import os; print(os.environ['OMP_NUM_THREADS'])"
+    LocalExecutor(workers=2, threads=3).run(
+        [part(tmp_path, index, say) for index in range(5)], unwatched
+    )
+    assert [(tmp_path / f"{index}.log").read_text() for index in range(5)] == ["3\n"] * 5
+
+
+def test_a_part_that_always_dies_is_given_up_with_its_last_words(tmp_path: Path) -> None:
+    dies = "print('out of luck', flush=True); import os; os.kill(os.getpid(), 9)"
+    with pytest.raises(ExecutorError, match=r"part 0 ended with signal 9 \(3 times\): .*luck"):
+        LocalExecutor(workers=1, restarts=2).run([part(tmp_path, 0, dies)], unwatched)
+    assert (tmp_path / "0.log").read_text() == "out of luck\n" * 3
+
+
+def test_a_refused_part_is_not_tried_again_and_ends_the_others(tmp_path: Path) -> None:
+    parts = [
+        part(tmp_path, 0, "raise SystemExit(4)"),
+        part(tmp_path, 1, "import time; time.sleep(600)"),
+    ]
+    with pytest.raises(ExecutorError, match=r"exit code 4 \(1 times\)") as refused:
+        LocalExecutor(workers=2).run(parts, unwatched)
+    assert refused.value.exit_code == 4
