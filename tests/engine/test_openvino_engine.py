@@ -16,6 +16,7 @@ from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import SilentWatch
+from whisperlab.errors import UnsupportedOptionError
 from whisperlab.transcriber import Transcriber
 from whisperlab.transcript import Finish, Segment, Transcript
 
@@ -190,3 +191,47 @@ def test_a_cancelled_row_stops_within_a_step_and_its_neighbour_does_not_notice(
     assert second.segments == calm[1].segments
     assert {index for index, _ in watch.heard} == {0, 1}
     assert watch.asked == 3
+
+
+def trimmed(quantization: str = "none") -> Transcriber:
+    chosen = ["engine=openvino", "engine.trim=true", f"quantization={quantization}"]
+    return build_transcriber(compose("transcriber", chosen))
+
+
+def test_a_trimmed_window_that_loops_is_redone_at_full_width(strings: list[Waveform]) -> None:
+    built = trimmed()
+    cut = replace(ENGLISH, timestamps="none", max_new_tokens=3)  # every text runs into the cap
+    redone = built.variant(cut).recognise(list(strings[:3]))
+    tokens = [one.transcript.segments[0].tokens for one in redone if one.transcript]
+    assert tokens == [one.segments[0].tokens for one in said("openvino", cut, strings[:3])]
+    assert all(one.timings["redo"] > 0 for one in redone)
+    assert "redo" not in built.variant(ENGLISH).recognise(list(strings[:1]))[0].timings
+
+
+def test_trimmed_windows_end_with_the_sound(strings: list[Waveform], long: Waveform) -> None:
+    heard = trimmed().variant(ENGLISH).recognise([strings[0], long])
+    for one, sound in zip(heard, (strings[0], long), strict=True):
+        assert one.transcript is not None
+        assert one.transcript.segments[-1].end <= sound.duration_seconds
+
+
+def test_what_the_engine_cannot_do_is_refused_when_it_is_built() -> None:
+    with pytest.raises(UnsupportedOptionError, match="none, bfloat16, int8"):
+        build_transcriber(compose("transcriber", ["engine=openvino", "quantization=float16"]))
+    with pytest.raises(UnsupportedOptionError, match="device=cpu"):
+        build_transcriber(compose("transcriber", ["engine=openvino", "device=cuda"]))
+
+
+def test_a_language_that_the_checkpoint_does_not_know_is_refused(strings: list[Waveform]) -> None:
+    with pytest.raises(UnsupportedOptionError, match=r"decode\.language=xx"):
+        loaded("openvino").variant(DecodeOptions(language="xx")).recognise([strings[0]])
+
+
+@pytest.mark.parametrize(
+    ("prompt", "message"), [("one " * 300, "223 tokens"), ("<|endoftext|>", "special token")]
+)
+def test_a_prompt_that_does_not_fit_or_holds_markers_is_refused(
+    strings: list[Waveform], prompt: str, message: str
+) -> None:
+    with pytest.raises(UnsupportedOptionError, match=message):
+        loaded("openvino").variant(DecodeOptions(prompt=prompt)).recognise([strings[0]])

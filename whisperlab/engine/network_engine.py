@@ -36,7 +36,11 @@ class _Said:
 
 
 class NetworkEngine:
-    """A loaded Whisper checkpoint; ``transcribe`` takes any length."""
+    """A loaded Whisper checkpoint; ``transcribe`` takes any length.
+
+    With ``trim`` windows are no longer than their sound. A window that then loops is decoded again
+    at full width: such a transcript has the seconds of that among its stages, as ``redo``.
+    """
 
     sample_rate = SAMPLE_RATE_HZ
 
@@ -48,12 +52,14 @@ class NetworkEngine:
         vocabulary: Vocabulary,
         *,
         multilingual: bool,
+        trim: bool = False,
     ) -> None:
         self._network = network
         self._vocabulary = vocabulary
         self._text = WhisperText(folder, vocabulary)
         self._shape = shape
         self._multilingual = multilingual
+        self._trim = trim
         self._features = LogMel(shape.n_mels)
         self._codes = {token: code for code, token in (vocabulary.languages or {}).items()}
 
@@ -118,10 +124,12 @@ class NetworkEngine:
         decoded_at = perf_counter()
         texts = [self._text.decode(one.tokens).strip() for one in said]
         share = 1 / len(waveforms)
+        redo_seconds = sum(row.redo_seconds for row in recording.rows)
+        decode_seconds = decoded_at - features_ready - recording.encode_seconds - redo_seconds
         stages = {
             "features": (features_ready - started) * share,
             "encode": recording.encode_seconds * share,
-            "decode_tokens": (decoded_at - features_ready - recording.encode_seconds) * share,
+            "decode_tokens": decode_seconds * share,
             "detokenise": (perf_counter() - decoded_at) * share,
         }
         return [
@@ -130,7 +138,7 @@ class NetworkEngine:
                 language=self._language(options, row),
                 segments=tuple(said[row.number].segments),
                 finish=_finish(row),
-                stages=stages,
+                stages={**stages, "redo": row.redo_seconds} if row.redo_seconds else stages,
             )
             for row, text in zip(recording.rows, texts, strict=True)
         ]
@@ -177,6 +185,7 @@ class NetworkEngine:
             max_new_tokens=options.max_new_tokens,
             seed=options.seed,
             filter_width=self._shape.filter_width,
+            trim=self._trim,
         )
 
     def _language(self, options: DecodeOptions, row: Row) -> str | None:

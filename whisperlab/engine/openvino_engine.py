@@ -1,7 +1,6 @@
 """Any Whisper-family checkpoint on a processor, through graphs that we write for OpenVINO.
 
-Owns the settings. In float32 its tokens are those of
-transformers' ``generate``; int8 and bfloat16 are faster and may differ.
+Owns the settings. In float32 its tokens are those of transformers' ``generate``; int8 and bfloat16 are faster and may differ.
 """
 
 from __future__ import annotations
@@ -36,7 +35,9 @@ STORAGE: Mapping[QuantizationName, Storage] = {
 class OpenvinoSettings:
     """The ``openvino`` engine: which checkpoint, in which precision, on how many threads.
 
-    ``threads`` ``None`` leaves the number to OpenVINO (one a core).
+    ``threads`` ``None`` leaves the number to OpenVINO (one a core). ``trim`` lets the encoder hear
+    windows no longer than their sound: faster for short sounds, and the text may differ; a window
+    that loops is decoded again at full width.
 
     Raises:
         UnsupportedOptionError: this engine cannot do the quantisation, or is asked for a GPU.
@@ -46,6 +47,7 @@ class OpenvinoSettings:
     device: Device
     quantization: Quantization
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
+    trim: bool = False
 
     def __post_init__(self) -> None:
         if self.quantization.name not in STORAGE:
@@ -85,8 +87,14 @@ class OpenvinoSettings:
             STORAGE[self.quantization.name],
             half=self.quantization.name != "none",
             threads=self.threads,
-            n_frames=shape.window_frames,
+            n_frames=None if self.trim else shape.window_frames,
             heads=vocabulary.alignment_heads,
         )
-        multilingual = self.model.multilingual
-        return NetworkEngine(network, folder, shape, vocabulary, multilingual=multilingual)
+        return NetworkEngine(
+            network,
+            folder,
+            shape,
+            vocabulary,
+            multilingual=self.model.multilingual,
+            trim=self.trim,
+        )

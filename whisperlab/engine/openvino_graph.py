@@ -25,6 +25,9 @@ Storage = Literal["float32", "int8"]
 LAYER_NORM_EPSILON = 1e-5
 """torch's ``LayerNorm`` default."""
 
+ROUNDED_AT_ONCE = 1024
+"""Rows of a matrix that are rounded together: the vocabulary's would need three times their memory."""
+
 INT8_LIMIT = 127
 """The largest magnitude of symmetric int8."""
 
@@ -46,10 +49,14 @@ class _Layers:
         """Returns a node that is ``matrix``, shape ``(n_outputs, n_inputs)``."""
         if self._storage == "float32":
             return _constant(matrix)
-        scale = np.abs(matrix).max(axis=1, keepdims=True) / INT8_LIMIT
-        scale[scale == 0] = 1.0
-        rounded = np.rint(matrix / scale).astype(np.int8)
-        return ops.multiply(ops.convert(ops.constant(rounded), "f32"), _constant(scale))
+        rounded = np.empty(matrix.shape, np.int8)
+        scales = np.empty((len(matrix), 1), np.float32)
+        for first in range(0, len(matrix), ROUNDED_AT_ONCE):
+            part = slice(first, first + ROUNDED_AT_ONCE)
+            largest = np.abs(matrix[part]).max(axis=1, keepdims=True)
+            scales[part] = np.where(largest == 0, 1, largest / INT8_LIMIT)
+            rounded[part] = np.rint(matrix[part] / scales[part])
+        return ops.multiply(ops.convert(ops.constant(rounded), "f32"), _constant(scales))
 
     def product(self, x: Any, matrix: Floats, bias: Floats | None) -> Any:
         multiplied = ops.matmul(x, self.weight(matrix), False, True)

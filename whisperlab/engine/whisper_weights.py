@@ -29,16 +29,28 @@ _BFLOAT16_SHIFT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """Where a tensor lies: an array over the mapped file, and the type it was written in."""
+    """Where a tensor lies, the type it was written in, and the array over the mapped file.
 
+    A whole tensor is read from the file: read through the mapping, its pages would stay in memory.
+    """
+
+    path: Path
+    offset: int
     array: npt.NDArray[np.generic]
     kind: str
 
-    def widened(self, rows: npt.NDArray[np.intp] | None = None) -> Floats:
-        chosen = self.array if rows is None else self.array[rows]
+    def whole(self) -> Floats:
+        stored = self.array
+        read = np.fromfile(self.path, stored.dtype, count=stored.size, offset=self.offset)
+        return self._widened(read.reshape(stored.shape))
+
+    def rows(self, indices: npt.NDArray[np.intp]) -> Floats:
+        return self._widened(self.array[indices])
+
+    def _widened(self, stored: npt.NDArray[np.generic]) -> Floats:
         if self.kind == "BF16":
-            return (chosen.astype(np.uint32) << _BFLOAT16_SHIFT).view(np.float32)
-        return chosen.astype(np.float32)
+            return (stored.astype(np.uint32) << _BFLOAT16_SHIFT).view(np.float32)
+        return stored.astype(np.float32, copy=False)
 
 
 class Weights:
@@ -62,11 +74,11 @@ class Weights:
         Raises:
             ModelError: there is no such tensor, or its type is none of floating point.
         """
-        return self._find(name).widened()
+        return self._find(name).whole()
 
     def rows(self, name: str, indices: npt.NDArray[np.intp]) -> Floats:
         """Returns rows of a tensor in float32, shape ``(*indices.shape, n_columns)``."""
-        return self._find(name).widened(indices)
+        return self._find(name).rows(indices)
 
     def _find(self, name: str) -> _Stored:
         if name not in self._tensors:
@@ -97,5 +109,5 @@ class Weights:
                 mapped, stored, count=(end - begin) // stored.itemsize, offset=first + begin
             )
             self._tensors[name.removeprefix("model.")] = _Stored(
-                array.reshape(entry["shape"]), kind
+                path, first + begin, array.reshape(entry["shape"]), kind
             )

@@ -25,6 +25,7 @@ from whisperlab.engine.decoding.rules import Rules
 from whisperlab.engine.decoding.segments import FRAMES_A_POSITION, SECONDS_A_TIMESTAMP, cut
 from whisperlab.engine.decoding.start import Start
 from whisperlab.engine.decoding.text import Text
+from whisperlab.engine.decoding.trimming import loops, trimmed_width
 from whisperlab.engine.decoding.vocabulary import Vocabulary
 from whisperlab.engine.options import Task
 from whisperlab.transcript import Try
@@ -52,11 +53,20 @@ class Plan:
     max_new_tokens: int | None
     seed: int
     filter_width: int
+    trim: bool = False
+
+    def remaining(self, row: Row) -> int:
+        """Returns the frames of a row that no window has read yet; trimmed, padding is none."""
+        return row.unheard if self.trim else int(row.sound.features.shape[1]) - row.seek
+
+    def width(self, row: Row) -> int:
+        """Returns the frames that the row's next window is wide."""
+        return trimmed_width(row.unheard, self.window_frames) if self.trim else self.window_frames
 
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Log-mel features ``(n_mels, n_frames)``; the sound's own frames are ``sound_frames`` of them."""
+    """Log-mel features ``(n_mels, n_frames)``, of which ``sound_frames`` are not mere padding."""
 
     features: Floats
     sound_frames: int
@@ -74,11 +84,13 @@ class Row:
     condition: bool = False
     cancelled: bool = False
     truncated: bool = False
+    redo_seconds: float = 0.0
+    """This row's share of what decoding trimmed windows again at full width has taken."""
 
     @property
-    def remaining(self) -> int:
-        """Frames that no window has read yet."""
-        return int(self.sound.features.shape[1]) - self.seek
+    def unheard(self) -> int:
+        """Frames of the sound itself, without padding, that no window has read yet."""
+        return self.sound.sound_frames - self.seek
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +128,51 @@ def transcribe(
     """Decodes sounds, telling each segment as its window is done."""
     rows = [Row(number, sound, condition=plan.condition) for number, sound in enumerate(sounds)]
     recording = Recording(rows)
-    while active := [row for row in rows if row.remaining > 0 and not row.cancelled]:
-        started = perf_counter()
-        network.hear([_window(row, plan.window_frames) for row in active])
-        recording.encode_seconds += perf_counter() - started
-        _find_languages(network, active, plan)
-        attempts = [_Attempt(row, _start(row, place, plan)) for place, row in enumerate(active)]
-        _decode_with_fallback(network, attempts, plan, listener)
-        for attempt in attempts:
-            _tell(network, attempt, plan, listener)
+    while active := [row for row in rows if plan.remaining(row) > 0 and not row.cancelled]:
+        for width in sorted({plan.width(row) for row in active}):
+            group = [row for row in active if plan.width(row) == width]
+            looping = _read(network, group, width, plan, listener, recording)
+            if looping:
+                started = perf_counter()
+                _read(network, looping, plan.window_frames, plan, listener, recording)
+                for row in looping:
+                    row.redo_seconds += (perf_counter() - started) / len(looping)
     return recording
+
+
+def _read(
+    network: Network,
+    rows: Sequence[Row],
+    width: int,
+    plan: Plan,
+    listener: Listener,
+    recording: Recording,
+) -> list[Row]:
+    """Decodes one window of each row; returns the rows whose trimmed window made a loop, untold."""
+    started = perf_counter()
+    network.hear([_window(row, width) for row in rows])
+    recording.encode_seconds += perf_counter() - started
+    _find_languages(network, rows, plan)
+    attempts = [_Attempt(row, _start(row, place, plan)) for place, row in enumerate(rows)]
+    _decode_with_fallback(network, attempts, plan, listener)
+    looping = []
+    for attempt in attempts:
+        if width < plan.window_frames and _loops(attempt):
+            looping.append(attempt.row)
+        else:
+            _tell(network, attempt, plan, listener)
+    return looping
+
+
+def _loops(attempt: _Attempt) -> bool:
+    if attempt.text is None or attempt.silent or attempt.row.cancelled:
+        return False
+    return loops(attempt.text, attempt.tries[-1].compression_ratio or 0.0)
 
 
 def _window(row: Row, width: int) -> Floats:
     """Returns the next window, zeros behind the features' end."""
-    part = row.sound.features[:, row.seek : row.seek + min(width, row.remaining)]
+    part = row.sound.features[:, row.seek : row.seek + width]
     window: Floats = np.pad(part, ((0, 0), (0, width - part.shape[1])))
     return window
 
@@ -229,7 +271,7 @@ def _poll(row: Row, listener: Listener) -> bool:
 def _tell(network: Network, attempt: _Attempt, plan: Plan, listener: Listener) -> None:
     """Tells the segments of a window that has been decoded, and moves its row on."""
     row, text = attempt.row, attempt.text
-    n_frames = min(plan.window_frames, row.remaining)
+    n_frames = min(plan.window_frames, plan.remaining(row))
     if text is None or attempt.silent:
         row.seek += n_frames
         return
@@ -273,7 +315,6 @@ def _token_ends(network: Network, attempt: _Attempt, plan: Plan) -> list[float]:
     # The last token has been chosen but never read.
     read = text.tokens if text.ended else text.tokens[:-1]
     attention = network.attend(attempt.start.heard, [*prompt, *read])[:, len(prompt) :]
-    heard = row.sound.sound_frames - row.seek
-    ends = token_ends(attention, n_frames=heard, filter_width=plan.filter_width)
+    ends = token_ends(attention, n_frames=row.unheard, filter_width=plan.filter_width)
     offset = row.seek * SECONDS_A_TIMESTAMP / FRAMES_A_POSITION
     return [offset + end for end in ends]

@@ -1,0 +1,150 @@
+"""The network's logits against transformers' own layers: rows of any length, dropped, repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import WhisperConfig, WhisperForConditionalGeneration
+
+from whisperlab.engine.decoding.network import Floats
+from whisperlab.engine.whisper_shape import read_shape
+from whisperlab.engine.whisper_weights import Weights
+
+pytest.importorskip("openvino", reason="the extra openvino is not installed")
+
+from whisperlab.engine.openvino_network import OpenvinoNetwork
+
+CLOSE = 2e-4
+"""Two libraries add in different orders; the logits are of the order of 10."""
+
+SHAPES: dict[str, dict[str, Any]] = {
+    "multilingual, 80 mels": {"num_mel_bins": 80, "encoder_layers": 2, "decoder_layers": 2},
+    "turbo's, 128 mels": {"num_mel_bins": 128, "encoder_layers": 3, "decoder_layers": 1},
+    "heads of unequal width": {
+        "num_mel_bins": 80, "encoder_layers": 1, "decoder_layers": 2, "decoder_attention_heads": 2,
+    },
+}  # fmt: skip
+
+
+def written(folder: Path, sizes: dict[str, Any], dtype: torch.dtype = torch.float32) -> Any:
+    torch.manual_seed(7)
+    config = WhisperConfig(**{
+        "vocab_size": 300, "d_model": 32, "encoder_attention_heads": 4, "decoder_attention_heads": 4,
+        "encoder_ffn_dim": 64, "decoder_ffn_dim": 48, "init_std": 0.3, "bos_token_id": 1,
+        "pad_token_id": 1, "eos_token_id": 1, "decoder_start_token_id": 2,
+        "suppress_tokens": None, "begin_suppress_tokens": None, **sizes,
+    })  # fmt: skip
+    model = WhisperForConditionalGeneration(config).to(dtype).eval()
+    model.save_pretrained(
+        folder, max_shard_size="100KB" if sizes.get("num_mel_bins") == 80 else "1GB"
+    )
+    return WhisperForConditionalGeneration.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="eager"
+    )
+
+
+def network(folder: Path, *, n_frames: int | None = 3000) -> OpenvinoNetwork:
+    return OpenvinoNetwork(
+        Weights(folder),
+        read_shape(folder),
+        "float32",
+        half=False,
+        threads=1,
+        n_frames=n_frames,
+        heads=[(0, 1), (0, 0)],
+    )
+
+
+def windows(n_mels: int, n_frames: int = 3000) -> list[Floats]:
+    generator = np.random.default_rng(3)
+    return [generator.standard_normal((n_mels, n_frames)).astype(np.float32) for _ in range(3)]
+
+
+def expected(model: Any, window: Floats, tokens: Sequence[int]) -> Any:
+    with torch.no_grad():
+        return model(
+            input_features=torch.from_numpy(window)[None],
+            decoder_input_ids=torch.tensor([list(tokens)]),
+            output_attentions=True,
+        )
+
+
+@pytest.fixture(params=SHAPES)
+def both(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, OpenvinoNetwork]:
+    model = written(tmp_path, SHAPES[request.param])
+    return model, network(tmp_path)
+
+
+def test_rows_of_unequal_prompts_leave_repeat_and_change_places(
+    both: tuple[Any, OpenvinoNetwork],
+) -> None:
+    model, ours = both
+    heard = windows(model.config.num_mel_bins)
+    ours.hear(heard)
+    texts = [(0, [5, 6, 7, 8]), (1, [9, 10]), (2, [4, 11, 12])]
+    beginning = ours.begin([0, 1, 2], [text for _, text in texts], 2)
+    for row, (window, text) in enumerate(texts):
+        logits = expected(model, heard[window], text).logits[0].numpy()
+        np.testing.assert_allclose(beginning.at_start[row], logits[-2], atol=CLOSE, rtol=CLOSE)
+        np.testing.assert_allclose(beginning.at_end[row], logits[-1], atol=CLOSE, rtol=CLOSE)
+    steps = [
+        ([21, 22, 23], [0, 1, 2]),  # all go on
+        ([24, 25], [2, 1]),  # the first has ended, the others change places
+        ([26, 27, 28, 29], [0, 0, 1, 1]),  # two beams of each
+        ([30, 31], [1, 0]),  # the second window has ended; its neighbour's beams swap
+    ]
+    for tokens, sources in steps:
+        texts = [
+            (texts[source][0], [*texts[source][1], token])
+            for token, source in zip(tokens, sources, strict=True)
+        ]
+        got = ours.step(tokens, sources)
+        for row, (window, text) in enumerate(texts):
+            logits = expected(model, heard[window], text).logits[0, -1].numpy()
+            np.testing.assert_allclose(got[row], logits, atol=CLOSE, rtol=CLOSE)
+
+
+def test_attention_is_that_of_the_named_heads(both: tuple[Any, OpenvinoNetwork]) -> None:
+    model, ours = both
+    heard = windows(model.config.num_mel_bins)
+    ours.hear(heard)
+    text = [5, 6, 7, 8, 9]
+    reference = expected(model, heard[1], text).cross_attentions[0][0].numpy()
+    np.testing.assert_allclose(ours.attend(1, text), reference[[1, 0]], atol=1e-5)
+
+
+def test_a_trimmed_window_is_the_encoder_s_over_fewer_positions(tmp_path: Path) -> None:
+    model = written(tmp_path, SHAPES["turbo's, 128 mels"])
+    ours = network(tmp_path, n_frames=None)
+    for n_frames in (400, 1200, 3000):
+        [window, *_] = windows(128, n_frames)
+        ours.hear([window])
+        got = ours.begin([0], [[3, 4]], 1).at_end[0]
+        encoder = model.model.encoder
+        with torch.no_grad():
+            x = torch.from_numpy(window)[None]
+            x = torch.nn.functional.gelu(encoder.conv1(x))
+            x = torch.nn.functional.gelu(encoder.conv2(x)).transpose(1, 2)
+            x = x + encoder.embed_positions.weight[: n_frames // 2]
+            for layer in encoder.layers:
+                x = layer(x, None)
+            logits = model(
+                encoder_outputs=(encoder.layer_norm(x),), decoder_input_ids=torch.tensor([[3, 4]])
+            ).logits
+        np.testing.assert_allclose(got, logits[0, -1].numpy(), atol=CLOSE, rtol=CLOSE)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_checkpoints_are_widened(tmp_path: Path, dtype: torch.dtype) -> None:
+    model = written(tmp_path, SHAPES["turbo's, 128 mels"], dtype)
+    weights = Weights(tmp_path)
+    name = "decoder.embed_tokens.weight"
+    stored = model.model.decoder.embed_tokens.weight.detach().numpy()
+    np.testing.assert_array_equal(weights.tensor(name), stored)
+    rows = np.array([[3, 1], [2, 3]])
+    np.testing.assert_array_equal(weights.rows(name, rows), stored[rows])
