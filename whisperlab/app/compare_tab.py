@@ -13,8 +13,17 @@ from typing import Any, Final
 import gradio as gr
 
 from whisperlab.app.evaluation import PROFILES
+from whisperlab.app.layout import (
+    INPUTS_WIDTH,
+    RESULTS_WIDTH,
+    choice,
+    controls,
+    sound_input,
+    status_line,
+    told,
+)
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, Waiting, choice, sentence, sentences, status_line
+from whisperlab.app.speech import Heard, Speech, Waiting
 from whisperlab.config.build import build_profile
 from whisperlab.config.compose import compose
 from whisperlab.metric.alignment import Edit
@@ -31,6 +40,9 @@ EMPTY: Final = '<p class="wl-empty">Choose two configurations or more, and a sou
 STAGES: Final = ("decode", "preprocess", "queue", "features", "encode", "decode_tokens")
 """Stages shown as bars, in the order in which they happen."""
 
+SHOWN_SECONDS: Final = 0.005
+"""Half of the last digit that is shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Column:
@@ -45,8 +57,8 @@ class Column:
 def build(speech: Speech, settings: AppSettings) -> None:
     """Lays the tab out."""
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280):
-            sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound")
+        with gr.Column(scale=1, min_width=INPUTS_WIDTH):
+            sound = sound_input()
             names = speech.chooser(
                 value=speech.names[:2],
                 label="Configurations",
@@ -54,15 +66,13 @@ def build(speech: Speech, settings: AppSettings) -> None:
             )
             reference = gr.Textbox(label="What was said (optional)", lines=2)
             profile = choice(list(PROFILES), value=PROFILES[0], label="Words are compared under")
-            with gr.Row():
-                start = gr.Button("Compare", variant="primary")
-                stop = gr.Button("Stop", variant="stop")
-            status = gr.HTML(status_line("Ready."), label="State")
-        with gr.Column(scale=2, min_width=320):
+            ready = controls("Compare")
+        with gr.Column(scale=2, min_width=RESULTS_WIDTH):
             view = gr.HTML(EMPTY, label="Comparison")
             with gr.Accordion("Details", open=False):
                 details = gr.JSON(label="Texts, counts and seconds by configuration")
 
+    @told(outputs=3, state=2)
     def compare(
         path: str | None,
         names: list[str],
@@ -72,40 +82,37 @@ def build(speech: Speech, settings: AppSettings) -> None:
     ) -> Iterator[tuple[str, dict[str, Any], str]]:
         """Yields the comparison, its details and the state, one configuration after the other."""
         if path is None:
-            raise sentence(ApiError("missing_file", "Record or upload a sound first."))
+            raise ApiError("missing_file", "Record or upload a sound first.")
         if not names:
-            raise sentence(ApiError("invalid_value", "Choose at least one configuration."))
-        with sentences():
-            scoring = _profile(profile)
-            yield EMPTY, {}, status_line("Reading the sound ...")
-            with speech.turn(request) as caller:
-                door = Stopwatch()
-                waveform = speech.sound(path, caller, door)
-                heard: dict[str, Heard] = {}
-                for name in dict.fromkeys(names):
-                    so_far = _view(_columns(heard, reference, scoring), reference)
-                    yield so_far, {}, status_line(f"{name} is listening ...")
-                    wanted, watch = speech.wanted(name), Stopwatch()
-                    for stage, seconds in door.seconds.items():  # decoded once, for all of them
-                        watch.add(stage, seconds)
-                    for one in speech.hear(waveform, wanted, caller, watch):
-                        if isinstance(one, Heard):
-                            heard[name] = one
-                        elif isinstance(one, Waiting):
-                            yield gr.skip(), gr.skip(), one.by(name).shown
-            columns = _columns(heard, reference, scoring)
+            raise ApiError("invalid_value", "Choose at least one configuration.")
+        scoring = _profile(profile)
+        yield EMPTY, {}, status_line("Reading the sound ...")
+        with speech.turn(request) as caller:
+            door = Stopwatch()
+            waveform = speech.sound(path, caller, door)
+            heard: dict[str, Heard] = {}
+            for name in dict.fromkeys(names):
+                so_far = _view(_columns(heard, reference, scoring), reference)
+                yield so_far, {}, status_line(f"{name} is listening ...")
+                wanted, watch = speech.wanted(name), Stopwatch()
+                for stage, seconds in door.seconds.items():  # decoded once, for all of them
+                    watch.add(stage, seconds)
+                for one in speech.hear(waveform, wanted, caller, watch):
+                    if isinstance(one, Heard):
+                        heard[name] = one
+                    elif isinstance(one, Waiting):
+                        yield gr.skip(), gr.skip(), one.by(name).shown
+        columns = _columns(heard, reference, scoring)
         yield _view(columns, reference), _details(columns, profile), status_line("Done.")
 
-    job = start.click(
+    job = ready.start.click(
         compare,
         [sound, names, reference, profile],
-        [view, details, status],
+        [view, details, ready.status],
         api_name="compare",
         concurrency_limit=settings.concurrency,
     )
-    stop.click(
-        lambda: status_line("Stopped."), None, [status], cancels=[job], api_visibility="private"
-    )
+    ready.stops(job)
 
 
 def _profile(name: str) -> Profile:
@@ -178,7 +185,7 @@ def _card(column: Column, longest: float) -> Markup:
     words = joined(*(_word(edit) for edit in column.edits)) or element("i", "No speech was heard.")
     return element(
         "section",
-        element("h3", column.name),
+        element("h2", column.name),
         rate,
         element("p", words, class_="wl-words"),
         _bars(column, longest),
@@ -215,9 +222,18 @@ def _bars(column: Column, longest: float) -> Markup:
         )
         for number, (stage, seconds) in enumerate(stages.items())
     ]
-    said = ", ".join(f"{stage} {seconds:.2f} s" for stage, seconds in stages.items() if seconds >= 0.005)  # fmt: skip  # noqa: PLR2004 - half of what is shown
+    keys = [
+        element(
+            "span",
+            element("span", class_=f"wl-key wl-stage-{number}"),
+            f"{stage.replace('_', ' ')} {seconds:.2f} s",
+        )
+        for number, (stage, seconds) in enumerate(stages.items())
+        if seconds >= SHOWN_SECONDS
+    ]
+    total = element("span", f"{sum(stages.values()):.2f} s in all")
     return element(
         "figure",
-        element("div", *parts, class_="wl-bar", role="img", aria_label=said),
-        element("figcaption", f"{sum(stages.values()):.2f} s: {said}", class_="wl-status"),
+        element("div", *parts, class_="wl-bar", aria_hidden="true"),
+        element("figcaption", total, *keys, class_="wl-keys"),
     )

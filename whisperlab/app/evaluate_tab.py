@@ -6,18 +6,37 @@ something; others wait. Stopping it leaves a run that can be resumed.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Any, Final
 
 import gradio as gr
 
-from whisperlab.app.evaluation import PROFILES, Choices, EvaluationProcess, Moment, Plan
+from whisperlab.app.evaluation import (
+    POLL_SECONDS,
+    PROFILES,
+    Choices,
+    EvaluationProcess,
+    Moment,
+    Plan,
+    without_folders,
+)
+from whisperlab.app.layout import (
+    INPUTS_WIDTH,
+    RESULTS_WIDTH,
+    buttons,
+    choice,
+    state_line,
+    status_line,
+    told,
+)
 from whisperlab.app.leaderboard import Line, read_line
 from whisperlab.app.reports import report_address
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Speech, choice, sentence, status_line
+from whisperlab.app.speech import Speech
 from whisperlab.errors import WhisperlabError
 from whisperlab.eval.progress import STAGE_NAMES
 from whisperlab.report import notation
@@ -40,8 +59,9 @@ Shown = tuple[str, str, dict[str, Any]]
 def build(speech: Speech, settings: AppSettings) -> None:
     """Lays the tab out."""
     choices = Choices(settings)
+    before: deque[EvaluationProcess] = deque(maxlen=1)
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280):
+        with gr.Column(scale=1, min_width=INPUTS_WIDTH):
             dataset = choice(
                 choices.datasets,
                 value=next(iter(choices.datasets), None),
@@ -58,24 +78,27 @@ def build(speech: Speech, settings: AppSettings) -> None:
             with gr.Row():
                 seed = gr.Number(0, precision=0, label="Seed of the draw", min_width=120)
                 profile = choice(PROFILES, value=PROFILES[0], label="Scored under", min_width=140)
-            with gr.Row():
-                start = gr.Button("Evaluate", variant="primary")
-                stop = gr.Button("Stop", variant="stop")
-        with gr.Column(scale=2, min_width=320):
-            status = gr.HTML(status_line("Ready."), label="State")
+            start, stop = buttons("Evaluate")
+        with gr.Column(scale=2, min_width=RESULTS_WIDTH):
+            status = state_line()
             view = gr.HTML(EMPTY, label="Scores")
             with gr.Accordion("Details", open=False):
                 details = gr.JSON(label="Scores, and the command that repeats each run")
 
+    @told(outputs=3, state=0)
     def evaluate(
-        dataset: str, names: list[str], utterances: int | None, seed: int, profile: str
+        dataset: str,
+        names: list[str],
+        utterances: int | None,
+        seed: int,
+        profile: str,
+        request: gr.Request,
     ) -> Iterator[Shown]:
         """Yields state, scores so far and details while the configurations are evaluated in turn."""
-        try:
-            wanted = speech.find(names)
-            lines: list[Line] = []
-            runs: list[dict[str, Any]] = []
-            for configuration in wanted:
+        lines: list[Line] = []
+        runs: list[dict[str, Any]] = []
+        with speech.turn(request), _messages_without_folders():
+            for configuration in speech.find(names):
                 plan = choices.plan(
                     configuration,
                     dataset=dataset,
@@ -84,14 +107,10 @@ def build(speech: Speech, settings: AppSettings) -> None:
                     seed=seed,
                 )
                 runs.append(_described(configuration, plan))
-                for state in _states(speech, configuration.name, plan):
+                for state in _states(speech, configuration.name, plan, before):
                     yield state, _table(lines), {"runs": runs}
                 lines.append(_finished(plan))
                 runs[-1] = {**runs[-1], **asdict(lines[-1]), "state": "finished"}
-        except ApiError as error:
-            raise sentence(error) from error
-        except WhisperlabError as error:
-            raise sentence(ApiError("invalid_request", str(error))) from error
         yield status_line("Done."), _table(lines), {"runs": runs}
 
     job = start.click(
@@ -122,9 +141,27 @@ def _described(configuration: Configuration, plan: Plan) -> dict[str, Any]:
     }
 
 
-def _states(speech: Speech, name: str, plan: Plan) -> Iterator[str]:
-    """Yields how the evaluation stands until it has finished; closing the iterator stops it."""
+@contextmanager
+def _messages_without_folders() -> Iterator[None]:
+    try:
+        yield
+    except WhisperlabError as error:
+        raise ApiError("invalid_request", without_folders(str(error))) from error
+
+
+def _states(
+    speech: Speech, name: str, plan: Plan, before: deque[EvaluationProcess]
+) -> Iterator[str]:
+    """Yields how the evaluation stands until it has finished; closing the iterator stops it.
+
+    It begins when the process ``before`` it has gone, which may still be finishing a batch, so that
+    two never share the machine; then it is the one.
+    """
+    while before and before[0].alive:
+        yield status_line("An evaluation that was stopped finishes its batch ...")
+        sleep(POLL_SECONDS)
     process = EvaluationProcess(plan)
+    before.append(process)
     began, moment = perf_counter(), Moment("begin")
     main_pass: tuple[float, int] | None = None
     try:

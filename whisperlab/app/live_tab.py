@@ -19,9 +19,18 @@ from typing import Any, Final
 
 import gradio as gr
 
+from whisperlab.app.layout import (
+    INPUTS_WIDTH,
+    RESULTS_WIDTH,
+    failed_line,
+    sentences,
+    state_line,
+    status_line,
+    told,
+)
 from whisperlab.app.live import Recording
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, Waiting, sentences, status_line
+from whisperlab.app.speech import Heard, Speech, Waiting
 from whisperlab.serve.keys import Caller
 from whisperlab.serve.problems import ApiError
 
@@ -36,6 +45,8 @@ MICROPHONE: Final = (
     '<p class="wl-note" role="alert"></p></div>'
 )
 SCRIPT: Final = Path(__file__).with_name("microphone.js").read_text(encoding="utf-8")
+
+STOPPED: Final = "The recording has ended; what was settled stays. Press Record to begin again."
 
 ANSWERED, FAILED = "", "failed"
 """The microphone's value after an answer: it may send the next piece, or it stops."""
@@ -56,13 +67,13 @@ class Session:
 def build(speech: Speech, settings: AppSettings) -> None:
     """Lays the tab out."""
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280):
+        with gr.Column(scale=1, min_width=INPUTS_WIDTH):
             configuration = speech.chooser(value=speech.names[0], label="Configuration")
             microphone = gr.HTML(
                 ANSWERED, html_template=MICROPHONE, js_on_load=SCRIPT, label="Microphone"
             )
-            status = gr.HTML(status_line("Ready."), label="State")
-        with gr.Column(scale=2, min_width=320):
+            status = state_line()
+        with gr.Column(scale=2, min_width=RESULTS_WIDTH):
             view = gr.HTML(EMPTY, label="Text so far")
             final = gr.Textbox(label="The whole recording, transcribed at its end", lines=3)
             details = gr.JSON(label="Text so far, for programs", visible=False)
@@ -84,6 +95,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
         text = _text(session.recording)
         return _details(session), text, status_line(_state(session)), ANSWERED, session
 
+    @told(outputs=4, state=1)
     def live_end(
         name: str, session: Session | None, request: gr.Request
     ) -> Iterator[tuple[str, str, str, None]]:
@@ -91,7 +103,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
         if session is None or not session.recording.samples:
             yield "", status_line("Nothing was recorded."), ANSWERED, None
             return
-        with sentences(), speech.turn(request) as caller:
+        with speech.turn(request) as caller:
             waveform = speech.sound_of(session.recording.whole_wav())
             for one in speech.hear(waveform, speech.wanted(name), caller):
                 if isinstance(one, Heard):
@@ -124,8 +136,12 @@ def build(speech: Speech, settings: AppSettings) -> None:
         api_name="live_end",
         show_progress_on=[final],
     )
-    for job in (begun, heard, ended):
-        job.failure(lambda: FAILED, None, [microphone], api_visibility="private")
+    for job in (begun, heard):  # a message over the page says why
+        job.failure(
+            lambda: (FAILED, failed_line(STOPPED)), None, [microphone, status],
+            api_visibility="private",
+        )  # fmt: skip
+    ended.failure(lambda: FAILED, None, [microphone], api_visibility="private")
 
 
 def _decoded(piece: str) -> bytes:

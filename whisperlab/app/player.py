@@ -67,7 +67,7 @@ class Player:
         )
         return (
             f'<div class="wl-player"><div class="wl-wave">{self.drawing}{places}</div>'
-            f'<audio controls preload="metadata" src="{escape(address)}"></audio></div>'
+            f'<audio controls preload="metadata" aria-label="The sound" src="{escape(address)}"></audio></div>'
         )
 
 

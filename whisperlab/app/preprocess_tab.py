@@ -15,9 +15,18 @@ import gradio as gr
 import numpy as np
 from numpy.typing import NDArray
 
+from whisperlab.app.layout import (
+    INPUTS_WIDTH,
+    RESULTS_WIDTH,
+    choice,
+    controls,
+    sound_input,
+    status_line,
+    told,
+)
 from whisperlab.app.player import waveform_drawing
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, Waiting, choice, sentence, sentences, status_line
+from whisperlab.app.speech import Heard, Speech, Waiting
 from whisperlab.audio import Waveform
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import CONF_DIR, compose
@@ -44,8 +53,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
     """Lays the tab out."""
     steps = sorted(path.stem for path in (CONF_DIR / "preprocess").glob("*.yaml"))
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280):
-            sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound")
+        with gr.Column(scale=1, min_width=INPUTS_WIDTH):
+            sound = sound_input()
             chain = choice(
                 steps,
                 value=["trim", "loudness"],
@@ -55,23 +64,21 @@ def build(speech: Speech, settings: AppSettings) -> None:
             configuration = speech.chooser(
                 value=speech.names[0], label="Configuration that listens"
             )
-            with gr.Row():
-                start = gr.Button("Show", variant="primary")
-                stop = gr.Button("Stop", variant="stop")
-            status = gr.HTML(status_line("Ready."), label="State")
-        with gr.Column(scale=2, min_width=320):
+            ready = controls("Show")
+        with gr.Column(scale=2, min_width=RESULTS_WIDTH):
             view = gr.HTML(EMPTY, label="Steps")
             with gr.Accordion("Details", open=False):
                 details = gr.JSON(label="Levels and durations by step, texts")
 
+    @told(outputs=3, state=2)
     def preprocess(
         path: str | None, chain: list[str], name: str, request: gr.Request
     ) -> Iterator[tuple[str, dict[str, Any], str]]:
         """Yields the steps as they are done, then the two transcripts."""
         if path is None:
-            raise sentence(ApiError("missing_file", "Record or upload a sound first."))
+            raise ApiError("missing_file", "Record or upload a sound first.")
         yield EMPTY, {}, status_line("Reading the sound ...")
-        with sentences(), speech.turn(request) as caller:
+        with speech.turn(request) as caller:
             before = after = speech.sound(path, caller)
             shown = [_shown("As it came", before)]
             facts: dict[str, Any] = {"steps": {"source": _facts(before)}}
@@ -90,16 +97,14 @@ def build(speech: Speech, settings: AppSettings) -> None:
                         yield gr.skip(), gr.skip(), one.by(name).shown
         yield joined(*shown, _texts(*texts)), facts, status_line("Done.")
 
-    job = start.click(
+    job = ready.start.click(
         preprocess,
         [sound, chain, configuration],
-        [view, details, status],
+        [view, details, ready.status],
         api_name="preprocess",
         concurrency_limit=settings.concurrency,
     )
-    stop.click(
-        lambda: status_line("Stopped."), None, [status], cancels=[job], api_visibility="private"
-    )
+    ready.stops(job)
 
 
 def _steps(chain: list[str], known: list[str]) -> dict[str, Preprocessor]:
@@ -131,19 +136,19 @@ def _shown(name: str, waveform: Waveform) -> Markup:
     drawn = Markup(f'<div class="wl-wave">{waveform_drawing(waveform.samples)}</div>')
     return element(
         "section",
-        element("h3", name),
+        element("h2", name),
         element("p", said, class_="wl-status"),
         drawn,
         Markup(
             f'<img class="wl-spectrum" alt="Spectrogram of {name}: time to the right, 0 to 8 kHz '
             f'upwards" src="{_data("image/png", spectrogram_png(waveform))}">'
         ),
-        _listen(waveform),
+        _listen(name, waveform),
         class_="wl-card",
     )
 
 
-def _listen(waveform: Waveform) -> Markup:
+def _listen(name: str, waveform: Waveform) -> Markup:
     if waveform.duration_seconds > HEARD_SECONDS:
         return element("p", f"Sounds over {HEARD_SECONDS:g} s are shown only.", class_="wl-status")
     import soundfile
@@ -152,7 +157,8 @@ def _listen(waveform: Waveform) -> Markup:
     loud = np.clip(waveform.samples, -1.0, 1.0)
     soundfile.write(written, loud, waveform.sample_rate, format="FLAC", subtype="PCM_16")
     source = _data("audio/flac", written.getvalue())
-    return Markup(f'<audio controls preload="none" src="{source}"></audio>')
+    label = f"Sound of {name}"
+    return element("audio", controls="", preload="none", aria_label=label, src=source)
 
 
 def _data(media_type: str, content: bytes) -> str:
@@ -164,7 +170,7 @@ def _texts(before: str, after: str) -> Markup:
     nothing = "(no speech was heard)"
     return element(
         "section",
-        element("h3", same),
+        element("h2", same),
         element("p", "As it came: ", element("span", before or nothing, class_="wl-words")),
         element("p", "Processed: ", element("span", after or nothing, class_="wl-words")),
         class_="wl-card",

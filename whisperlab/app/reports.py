@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import secrets
+import shutil
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from pathlib import Path
@@ -69,8 +70,12 @@ def add_reports(application: FastAPI, runs_dir: Path) -> None:
     application.router.routes.append(Route("/comparisons/{name}", comparison))
 
 
-def compare_runs(runs_dir: Path, folders: Sequence[Path]) -> tuple[str, dict[str, Any]]:
+def compare_runs(
+    runs_dir: Path, folders: Sequence[Path], keep_seconds: float
+) -> tuple[str, dict[str, Any]]:
     """Writes the comparison of runs with the first; returns its name and its content as JSON.
+
+    Comparisons made more than ``keep_seconds`` before are deleted.
 
     Raises:
         ConfigError: the runs cannot be compared.
@@ -86,11 +91,20 @@ def compare_runs(runs_dir: Path, folders: Sequence[Path]) -> tuple[str, dict[str
         folder.mkdir(parents=True)
     except OSError as error:
         raise WriteError(f"{runs_dir}: cannot write there ({error.strerror})") from error
+    _forget_older(folder, keep_seconds)
     write_comparison(compared, folder, recordings(compared, folder, given.audio))
     content = comparison_to_json(compared)
     for run in content["runs"]:
         run["folder"] = Path(run["folder"]).relative_to(runs_dir).as_posix()
     return name, content
+
+
+def _forget_older(made: Path, keep_seconds: float) -> None:
+    """Deletes what lies beside ``made`` and is so much older; ages are the file system's own."""
+    now = made.stat().st_mtime
+    for old in made.parent.iterdir():
+        if now - old.stat().st_mtime > keep_seconds:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def _page(path: Path | None) -> Response:

@@ -6,17 +6,19 @@ by its folder below ``app.runs_dir``; no request carries a path.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, Final
 
 import gradio as gr
 
+from whisperlab.app.evaluation import without_folders
+from whisperlab.app.layout import choice, status_line, told
 from whisperlab.app.leaderboard import Found, Line, find_runs, run_folder
 from whisperlab.app.reports import compare_runs, report_address
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Speech, choice, sentence, status_line
+from whisperlab.app.speech import Speech
 from whisperlab.device import resolve
 from whisperlab.errors import ConfigError, WhisperlabError
 from whisperlab.report import notation
@@ -57,7 +59,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
     runs_dir = Path(settings.runs_dir)
     found = find_runs(runs_dir)
     names = [line.name for line in found.lines]
-    with gr.Row():
+    with gr.Row(elem_classes="wl-find"):
         text = gr.Textbox(label="Filter", placeholder="model, dataset, machine ...", min_width=260)
         order = choice(COLUMNS, value="date", label="Sort by", min_width=140)
         ascending = gr.Checkbox(label="Smallest first", min_width=180)
@@ -69,13 +71,14 @@ def build(speech: Speech, settings: AppSettings) -> None:
         datatype=["number" if name in NUMBERS else "str" for name in COLUMNS],
         interactive=False,
         max_height=420,
+        elem_classes="wl-runs",
         label="Finished runs: rates are fractions; click a line to choose it",
     )
     with gr.Row(equal_height=False):
         with gr.Column(min_width=280):
             run = choice(names, value=next(iter(names), None), label="Run")
-            link = gr.HTML(_link(next(iter(names), None)), label="Report")
             serve = gr.Button("Serve this one")
+            link = gr.HTML(_link(next(iter(names), None)), label="Report")
         with gr.Column(min_width=280):
             other = choice(names, value=None, label="Against the run")
             compare = gr.Button("Compare", variant="primary")
@@ -83,42 +86,51 @@ def build(speech: Speech, settings: AppSettings) -> None:
     with gr.Accordion("Details", open=False):
         details = gr.JSON(label="Comparison, or the configuration that is served")
 
-    def runs(text: str, order: str, ascending: bool) -> tuple[list[list[Any]], str]:
-        """Returns the runs that hold every word of ``text``, by a column, and how many there are."""
+    @told(outputs=2, state=1)
+    def runs(
+        text: str, order: str, ascending: bool, request: gr.Request
+    ) -> Iterator[tuple[list[list[Any]], str]]:
+        """Yields the runs that hold every word of ``text``, by a column, and how many there are."""
         if order not in COLUMNS:
-            raise sentence(ApiError("invalid_value", f"Expected one of {', '.join(COLUMNS)}."))
-        there = find_runs(runs_dir)
+            raise ApiError("invalid_value", f"Expected one of {', '.join(COLUMNS)}.")
+        with speech.turn(request):
+            there = find_runs(runs_dir)
         chosen = filtered(there.lines, text or "")
-        return _rows(ordered(chosen, order, ascending=ascending)), _state(there, len(chosen))
+        yield _rows(ordered(chosen, order, ascending=ascending)), _state(there, len(chosen))
 
-    def compared(run: str | None, other: str | None) -> tuple[str, dict[str, Any]]:
-        """Returns what differs between two runs, and whether it is real; the first is the baseline."""
-        try:
+    @told(outputs=2, state=0)
+    def compared(
+        run: str | None, other: str | None, request: gr.Request
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yields what differs between two runs, and whether it is real; ``other`` is the baseline."""
+        with speech.turn(request):
             folders = [_folder(runs_dir, name) for name in (other, run)]
-            name, content = compare_runs(runs_dir, folders)
-        except ApiError as error:
-            raise sentence(error) from error
-        except WhisperlabError as error:
-            raise sentence(ApiError("invalid_request", str(error).replace(f"{runs_dir}/", ""))) from error  # fmt: skip
+            yield status_line("Comparing ..."), {}
+            try:
+                name, content = compare_runs(runs_dir, folders, settings.keep_seconds)
+            except WhisperlabError as error:
+                said = str(error).replace(f"{runs_dir}/", "")
+                raise ApiError("invalid_request", without_folders(said)) from error
         content["report"] = f"/comparisons/{name}"
-        return _comparison(str(run), str(other), content), content
+        yield _comparison(str(run), str(other), content), content
 
-    def served(run: str | None) -> tuple[Any, ...]:
+    @told(outputs=2 + len(speech.choosers), state=0)
+    def served(run: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Adds a run's configuration to what is offered, here and by the API."""
-        try:
-            configuration = from_run(_folder(runs_dir, run), str(run))
-            kind = speech.service.pool.kind or resolve(configuration.config["device"]["kind"])
-            found_hash = configuration.hash(kind)
-            speech.offer(configuration)
-        except ApiError as error:
-            raise sentence(error) from error
-        except ConfigError as error:
-            raise sentence(ApiError("invalid_request", str(error))) from error
+        with speech.turn(request):
+            folder = _folder(runs_dir, run)
+            try:
+                configuration = from_run(folder, str(run))
+                kind = speech.service.pool.kind or resolve(configuration.config["device"]["kind"])
+                found_hash = configuration.hash(kind)
+                speech.offer(configuration)
+            except ConfigError as error:
+                raise ApiError("invalid_request", without_folders(str(error))) from error
         said = status_line(
             joined(element("b", str(run)), " can be chosen in every tab and by the API.")
         )
         facts = {"model": configuration.name, "configuration_hash": found_hash}
-        return (said, facts, *speech.chosen_anew())
+        yield (said, facts, *speech.chosen_anew())
 
     asked = [text, order, ascending]
     gr.on(
@@ -201,7 +213,7 @@ def _comparison(run: str, other: str, content: dict[str, Any]) -> str:
     )
     return element(
         "section",
-        element("h3", f"{run} against {other}"),
+        element("h2", f"{run} against {other}"),
         element(
             "p", element("b", f"WER {notation.points(wer.get('value'))} points"), f", {bounds}"
         ),

@@ -18,6 +18,7 @@ from typing import Any, Final
 import gradio as gr
 from anyio import from_thread
 
+from whisperlab.app.layout import choice, status_line
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import Task
 from whisperlab.errors import WhisperlabError
@@ -282,29 +283,3 @@ class Speech:
     def begin(self, encoded: bytes, wanted: Wanted, caller: Caller) -> Future[Heard]:
         """Returns what will be heard in encoded bytes; its result raises ApiError."""
         return self._work.submit(lambda: self.transcribe(self.sound_of(encoded), wanted, caller))
-
-
-def choice(names: Sequence[str | tuple[str, str]], **settings: Any) -> gr.Dropdown:
-    """Returns a dropdown that leaves refusing to the endpoint: by a sentence, without a traceback."""
-    return gr.Dropdown(list(names), allow_custom_value=True, **settings)
-
-
-@contextmanager
-def sentences() -> Iterator[None]:
-    """Turns our errors into the page's: sentences without a traceback."""
-    try:
-        yield
-    except ApiError as error:
-        raise sentence(error) from error
-    except WhisperlabError as error:
-        raise sentence(from_error(error)) from error
-
-
-def sentence(error: ApiError) -> gr.Error:
-    """Returns the error as the page shows it: its message, no traceback anywhere."""
-    return gr.Error(error.message, print_exception=False)
-
-
-def status_line(text: str) -> str:
-    """Returns a line that says how things stand, announced to screen readers."""
-    return f'<div class="wl-status" role="status">{text}</div>'

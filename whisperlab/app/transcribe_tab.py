@@ -14,9 +14,19 @@ from typing import Any, Final, get_args
 
 import gradio as gr
 
+from whisperlab.app.layout import (
+    INPUTS_WIDTH,
+    RESULTS_WIDTH,
+    choice,
+    controls,
+    sentence,
+    sound_input,
+    status_line,
+    told,
+)
 from whisperlab.app.player import EMPTY, SCRIPT, Player
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, choice, sentence, sentences, status_line
+from whisperlab.app.speech import Heard, Speech
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import Task
 from whisperlab.languages import ENGLISH_NAMES
@@ -54,8 +64,8 @@ LANGUAGES: Final = [
 def build(speech: Speech, settings: AppSettings) -> None:
     """Lays the tab out."""
     with gr.Row(equal_height=False):
-        with gr.Column(scale=1, min_width=280):
-            sound = gr.Audio(type="filepath", sources=["upload", "microphone"], label="Sound")
+        with gr.Column(scale=1, min_width=INPUTS_WIDTH):
+            sound = sound_input()
             gr.Examples(
                 [[str(path)] for path in sorted(EXAMPLES.glob("digits-0[0-3].flac"))],
                 [sound],
@@ -65,11 +75,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
             language = choice(LANGUAGES, value="", label="Language")
             task = choice(list(TASKS), value="transcribe", label="Task")
             words = gr.Checkbox(label="Times of words")
-            with gr.Row():
-                start = gr.Button("Transcribe", variant="primary")
-                stop = gr.Button("Stop", variant="stop")
-            status = gr.HTML(status_line("Ready."), label="State")
-        with gr.Column(scale=2, min_width=320):
+            ready = controls("Transcribe")
+        with gr.Column(scale=2, min_width=RESULTS_WIDTH):
             view = gr.HTML(EMPTY, js_on_load=SCRIPT, label="Player")
             text = gr.Textbox(label="Text", lines=3, max_lines=12)
             table = gr.Dataframe(
@@ -77,6 +84,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 datatype=["number", "number", "str"],
                 interactive=True,
                 wrap=True,
+                column_widths=["90px", "90px", "auto"],
                 max_height=320,
                 label="Segments (correct the text here)",
             )
@@ -88,6 +96,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
             with gr.Accordion("Details", open=False):
                 details = gr.JSON(label="What was heard, and what it took")
 
+    @told(outputs=5, state=4)
     def transcribe(
         path: str | None,
         name: str,
@@ -98,10 +107,10 @@ def build(speech: Speech, settings: AppSettings) -> None:
     ) -> Iterator[Shown]:
         """Yields text, segments, details, player and state as the sound is decoded."""
         if path is None:
-            raise sentence(ApiError("missing_file", "Record or upload a sound first."))
+            raise ApiError("missing_file", "Record or upload a sound first.")
         watch = Stopwatch()
         yield "", [], {}, EMPTY, status_line("Reading the sound ...")
-        with sentences(), speech.turn(request) as caller:
+        with speech.turn(request) as caller:
             waveform = speech.sound(path, caller, watch)
             wanted = speech.wanted(
                 name,
@@ -125,16 +134,14 @@ def build(speech: Speech, settings: AppSettings) -> None:
                     shown, when = len(segments), perf_counter()
                     yield _so_far(segments, drawn)
 
-    job = start.click(
+    job = ready.start.click(
         transcribe,
         [sound, configuration, language, task, words],
-        [text, table, details, view, status],
+        [text, table, details, view, ready.status],
         api_name="transcribe",
         concurrency_limit=settings.concurrency,
     )
-    stop.click(
-        lambda: status_line("Stopped."), None, [status], cancels=[job], api_visibility="private"
-    )
+    ready.stops(job)
     table.input(_joined, [table], [text], api_visibility="private")
     kept = keep.click(export, [table, details, kind], [file], api_name="export")
     kept.success(None, js=PRESS, api_visibility="private")

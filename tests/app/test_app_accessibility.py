@@ -1,0 +1,120 @@
+"""Every tab for people who cannot see it well or use no mouse: axe finds nothing, Tab reaches all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from app_browser import compare, open_browser, open_page, preprocess, press, show_tab
+from app_calls import CLIP
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from compared_runs import folder, outcome, wrong
+from serve_process import Running, running_server
+
+pytestmark = pytest.mark.browser
+
+TABS = ("Transcribe", "Live", "Compare", "Preprocess", "Evaluate", "Runs")
+
+CONTROLS = """panel => {
+  const named = one => one.getAttribute('aria-label') || one.labels?.[0]?.innerText.trim()
+    || one.innerText?.trim() || one.title || one.querySelector('[aria-label]')?.ariaLabel || '';
+  return [...panel.querySelectorAll('a[href], button, input, select, textarea, audio, [role=button]')]
+    .filter(one => one.checkVisibility({visibilityProperty: true}) && !one.disabled && one.type !== 'file')
+    .filter(one => one.tabIndex >= 0)
+    .map((one, n) => { one.dataset.seen = `${n}`; return [`${n}`, named(one)]; });
+}"""
+"""Marks what a panel lets people use; returns its marks with names."""
+
+FOCUSED = "document.activeElement.dataset.seen ?? ''"
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """A page that needs no model, with two finished runs."""
+    at = tmp_path_factory.mktemp("accessible")
+    for name, errors in (("first", 1), ("second", 3)):
+        folder(at / "runs" / name, [outcome("a", wrong(errors)), outcome("b", wrong(0))])
+    with running_server(
+        at, "engine=replay", "engine.default_text=five two", f"app.runs_dir={at / 'runs'}",
+        module="whisperlab.app",
+    ) as running:  # fmt: skip
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with open_browser() as opened:
+        yield opened
+
+
+def filled(page: Any, tab: str) -> Any:
+    """Returns a tab's panel after its main action."""
+    panel = show_tab(page, tab)
+    if tab == "Transcribe":
+        panel.get_by_text("digits-02.flac").first.click()
+        panel.get_by_role("button", name="Clear").first.wait_for()
+        press(panel, "Transcribe")
+        panel.get_by_text("s of sound in").wait_for()
+    elif tab == "Compare":
+        compare(page, CLIP, "five six")
+    elif tab == "Preprocess":
+        preprocess(page, CLIP)
+    elif tab == "Runs":
+        panel.get_by_role("gridcell").filter(has_text="second").first.click()
+        panel.get_by_label("Against the run").click()
+        page.get_by_role("option", name="first", exact=True).click()
+        press(panel, "Compare")
+        panel.get_by_text("Open the comparison").wait_for()
+    return panel
+
+
+def findings(page: Any) -> list[str]:
+    """Returns what axe calls serious or worse."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {node['html'][:200]}"
+        for one in found
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_on_any_tab(app: Running, browser: Any, scheme: str) -> None:
+    found: dict[str, list[str]] = {}
+    with open_page(browser, app.base_url, scheme=scheme) as page:
+        for tab in TABS:
+            show_tab(page, tab)
+            found[f"{tab}, empty"] = findings(page)
+            filled(page, tab)
+            found[f"{tab}, filled"] = findings(page)
+    assert {state: what for state, what in found.items() if what} == {}
+
+
+def test_an_error_is_a_sentence_where_the_button_is_and_accessible(
+    app: Running, browser: Any
+) -> None:
+    with open_page(browser, app.base_url) as page:
+        for tab, button in (("Transcribe",) * 2, ("Compare",) * 2, ("Preprocess", "Show")):
+            panel = show_tab(page, tab)
+            press(panel, button)
+            said = panel.get_by_role("alert").filter(has_text="Record or upload a sound first.")
+            said.wait_for()
+            assert panel.locator(".error").locator("visible=true").count() == 0
+            assert findings(page) == []
+
+
+def test_every_control_has_a_name_and_is_reached_by_keyboard(app: Running, browser: Any) -> None:
+    with open_page(browser, app.base_url) as page:
+        for tab in TABS:
+            panel = filled(page, tab)
+            controls = dict(panel.evaluate(CONTROLS))
+            assert [mark for mark, name in controls.items() if not name] == []
+            page.get_by_role("tab", name=tab, exact=True).focus()
+            reached = set()
+            for _ in range(2 * len(controls) + 20):
+                page.keyboard.press("Tab")
+                reached.add(page.evaluate(FOCUSED))
+            missed = [name for mark, name in controls.items() if mark not in reached]
+            assert missed == [], tab
