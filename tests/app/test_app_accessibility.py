@@ -113,7 +113,7 @@ def test_every_control_has_a_name_and_is_reached_by_keyboard(app: Running, brows
             assert [mark for mark, name in controls.items() if not name] == []
             page.get_by_role("tab", name=tab, exact=True).focus()
             reached = set()
-            for _ in range(2 * len(controls) + 20):
+            for _ in range(4 * len(controls) + 20):
                 page.keyboard.press("Tab")
                 reached.add(page.evaluate(FOCUSED))
             missed = [name for mark, name in controls.items() if mark not in reached]

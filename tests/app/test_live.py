@@ -1,23 +1,29 @@
-"""Words settle once and for all; what a microphone sends is checked."""
+"""Text settles once and for all, in pauses of the sound; what a microphone sends is checked."""
 
 from __future__ import annotations
 
 import io
 import wave
+from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whisperlab.app.live import FULL_SECONDS, Cut, OpenStretch, Recording
+from whisperlab.app.live import FULL_SECONDS, PAUSE_SECONDS, Recording
+from whisperlab.audio import Samples, decode
 from whisperlab.serve.problems import ApiError
-from whisperlab.transcript import Word
 
 RATE_HZ = 16_000
+QUIET, LOUD = 0.001, 0.2
 
 
-def said(*words: str, each: float = 0.5, first: float = 0.0) -> list[Word]:
-    return [Word(first + n * each, first + (n + 1) * each, w) for n, w in enumerate(words)]
+def sound(*parts: tuple[float, float]) -> Samples:
+    """White noise: level and seconds of each part."""
+    noise = np.random.default_rng(0)
+    made = [level * noise.standard_normal(round(s * RATE_HZ)) for level, s in parts]
+    return np.concatenate(made).astype(np.float32)
 
 
 def wav(seconds: float, rate_hz: int = RATE_HZ, channels: int = 1, width: int = 2) -> bytes:
@@ -30,56 +36,104 @@ def wav(seconds: float, rate_hz: int = RATE_HZ, channels: int = 1, width: int = 
     return written.getvalue()
 
 
-def test_a_stretch_ends_in_the_pause_behind_words_that_two_decodings_agree_on() -> None:
-    stretch = OpenStretch()
-    assert stretch.settle(said("one", "two"), heard_seconds=1.3) is None
-    assert stretch.settle(said("one", "two"), heard_seconds=1.9) == Cut(2, 1.2)
+def piece(samples: Samples) -> bytes:
+    written = io.BytesIO()
+    with wave.open(written, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE_HZ)
+        file.writeframes((np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
+    return written.getvalue()
+
+
+def fed(*parts: tuple[float, float]) -> Recording:
+    recording = Recording()
+    recording.add(piece(sound(*parts)))
+    return recording
+
+
+def asked(recording: Recording) -> float | None:
+    """The seconds that are to be decoded next."""
+    found = recording.next_wav()
+    return None if found is None else decode(found).duration_seconds
+
+
+def test_text_settles_in_the_middle_of_a_pause_when_two_decodings_agree() -> None:
+    recording = fed((QUIET, 0.3), (LOUD, 1.0), (QUIET, 0.8))
+    assert asked(recording) == pytest.approx(2.1, abs=0.06)
+    recording.heard("one two")
+    assert (recording.settled, recording.partial) == ([], "one two")
+    assert asked(recording) is not None
+    recording.heard("one two")
+    assert (recording.settled, recording.partial) == (["one two"], "")
+    assert recording.settled_bytes / (2 * RATE_HZ) == pytest.approx(1.7, abs=0.06)
+    assert asked(recording) is None
 
 
 def test_decodings_that_differ_settle_nothing() -> None:
-    stretch = OpenStretch()
-    assert stretch.settle(said("one", "two"), heard_seconds=3.0) is None
-    assert stretch.settle(said("one", "ten"), heard_seconds=3.0) is None
-    assert stretch.settle(said("one", "ten"), heard_seconds=3.5) == Cut(2, 1.2)
+    recording = fed((QUIET, 0.3), (LOUD, 1.0), (QUIET, 0.8))
+    for text in ("one two", "one ten", "one two"):
+        assert asked(recording)
+        recording.heard(text)
+    assert (recording.settled, recording.partial) == ([], "one two")
 
 
-def test_a_speaker_who_goes_on_is_not_cut_before_the_stretch_is_full() -> None:
-    stretch = OpenStretch()
-    words = said(*("word" for _ in range(38)))
-    assert stretch.settle(words, heard_seconds=19.2) is None
-    cut = stretch.settle(said(*("word" for _ in range(40))), heard_seconds=FULL_SECONDS)
-    assert cut == Cut(38, 19.0)
+def test_nothing_settles_while_the_speaker_goes_on() -> None:
+    recording = fed((QUIET, 0.5), (LOUD, 3.0), (QUIET, PAUSE_SECONDS - 0.1))
+    for _ in range(3):
+        assert asked(recording)
+        recording.heard("one two")
+    assert recording.settled == []
 
 
-def test_silence_is_let_go_but_not_its_end() -> None:
-    stretch = OpenStretch()
-    assert stretch.settle([], heard_seconds=1.0) is None
-    cut = stretch.settle([], heard_seconds=5.0)
-    assert cut is not None
-    assert cut.words == 0
-    assert 0 < cut.seconds < 5.0
+def test_a_speaker_who_never_pauses_is_cut_where_it_is_quietest() -> None:
+    recording = fed((QUIET, 0.3), (LOUD, 14.7), (QUIET, 0.2), (LOUD, 4.5))
+    assert asked(recording) == pytest.approx(19.7, abs=0.1)
+    recording.heard("all of it")
+    assert recording.settled == []
+    recording.add(piece(sound((LOUD, FULL_SECONDS - 19.6))))
+    assert asked(recording) == pytest.approx(15.1, abs=0.1)
+    recording.heard("what came before")
+    assert recording.settled == ["what came before"]
+    assert recording.settled_bytes / (2 * RATE_HZ) == pytest.approx(15.1, abs=0.1)
+
+
+@pytest.mark.parametrize("level", [0.0, QUIET, LOUD])
+def test_where_nobody_speaks_nothing_is_decoded(level: float) -> None:
+    recording = fed((level, 5.0))
+    assert recording.next_wav() is None
+    assert 0 < recording.settled_bytes < len(recording.samples)
+
+
+def test_silence_before_speech_is_not_decoded_and_its_end_stays() -> None:
+    recording = fed((QUIET, 4.0), (LOUD, 1.0))
+    assert asked(recording) == pytest.approx(1.3, abs=0.06)
 
 
 @given(
     st.lists(
-        st.tuples(st.lists(st.sampled_from(["one", "two", "six"]), max_size=6), st.booleans()),
-        max_size=12,
+        st.tuples(
+            st.sampled_from([0.0, QUIET, LOUD]),
+            st.floats(0.1, 2.0),
+            st.sampled_from(["one", "one two", "six", ""]),
+        ),
+        max_size=15,
     )
 )
-def test_settled_words_never_change_whatever_is_decoded(
-    decodings: list[tuple[list[str], bool]],
+def test_settled_text_never_changes_whatever_is_said_and_decoded(
+    steps: Sequence[tuple[float, float, str]],
 ) -> None:
     recording = Recording()
     before: list[str] = []
-    for words, pause in decodings:
-        recording.add(wav(1.0))
-        timed = said(*words, each=0.1)
-        end = timed[-1].end if timed else 0.0
-        heard = min(recording.open_seconds, end + (1.0 if pause else 0.1))
-        recording.heard(timed, " ".join(words), heard)
+    at = 0
+    for level, seconds, text in steps:
+        recording.add(piece(sound((level, seconds))))
+        if recording.next_wav() is not None:
+            recording.heard(text)
         assert recording.settled[: len(before)] == before
-        assert 0 <= recording.settled_bytes <= len(recording.samples)
-        before = list(recording.settled)
+        assert at <= recording.settled_bytes <= len(recording.samples)
+        assert recording.settled_bytes % 2 == 0
+        before, at = list(recording.settled), recording.settled_bytes
 
 
 def test_a_recording_keeps_every_sample_and_one_channel() -> None:

@@ -1,8 +1,8 @@
 """The tab Live: speak, and read along; what is settled stays, what is not is grey.
 
 Owns the tab's layout and the endpoints ``/live`` and ``/live_end``; ``microphone.js`` is its
-microphone. Nothing waits here: a piece of sound that arrives while a decoding runs is added, and the
-next decoding hears it.
+microphone. A piece of sound waits a moment for its decoding; one that arrives while a slow one runs is
+added, and the next decoding hears it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -30,12 +30,15 @@ from whisperlab.app.layout import (
 )
 from whisperlab.app.live import Recording
 from whisperlab.app.settings import AppSettings
-from whisperlab.app.speech import Heard, Speech, Waiting
+from whisperlab.app.speech import MAX_BEGUN, Heard, Speech, Waiting
 from whisperlab.serve.keys import Caller
 from whisperlab.serve.problems import ApiError
 
 NEW_SECONDS: Final = 0.4
 """New sound that makes another decoding worth while."""
+
+ANSWER_SECONDS: Final = 1.0
+"""How long a piece waits for its decoding: one that is done by then is shown at once."""
 
 EMPTY: Final = '<p class="wl-empty">Press Record and speak; the text comes while you do.</p>'
 
@@ -58,7 +61,6 @@ class Session:
 
     recording: Recording = field(default_factory=Recording)
     running: Future[Heard] | None = None
-    running_seconds: float = 0.0
     decoded_seconds: float = 0.0
     began: float | None = None
     first_words_seconds: float | None = None
@@ -78,6 +80,12 @@ def build(speech: Speech, settings: AppSettings) -> None:
             final = gr.Textbox(label="The whole recording, transcribed at its end", lines=3)
             details = gr.JSON(label="Text so far, for programs", visible=False)
     session = gr.State(None)
+
+    def begin(name: str) -> tuple[str, str, str, str, None]:
+        """Begins a recording: the model is loaded while the speaker takes breath."""
+        with sentences():
+            speech.load(name)
+        return EMPTY, "", status_line("Listening ..."), ANSWERED, None
 
     def live(
         piece: str, name: str, session: Session | None, request: gr.Request
@@ -113,8 +121,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
                     yield gr.skip(), one.shown, gr.skip(), gr.skip()
 
     begun = microphone.start_recording(
-        lambda: (EMPTY, "", status_line("Listening ..."), ANSWERED, None),
-        None,
+        begin,
+        [configuration],
         [view, final, status, microphone, session],
         api_visibility="private",
         show_progress="hidden",
@@ -123,7 +131,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
         live,
         [microphone, configuration, session],
         [details, view, status, microphone, session],
-        concurrency_limit=settings.concurrency,
+        concurrency_limit=MAX_BEGUN,
         api_name="live",
         show_progress="hidden",
         trigger_mode="multiple",  # "once" would lose a piece that follows hard on an answer
@@ -156,26 +164,30 @@ def _follow(speech: Speech, session: Session, name: str, caller: Caller) -> None
     now, recording = perf_counter(), session.recording
     if session.began is None:
         session.began = now
-    if session.running is not None and session.running.done():
-        done, session.running = session.running, None
-        _take(session, done)
+    _take_done(session, patience_seconds=0.0)
     grown = recording.seconds - session.decoded_seconds
-    if session.running is None and grown >= NEW_SECONDS and recording.open_seconds > NEW_SECONDS:
-        wanted = speech.wanted(name, timestamp_granularities=("word", "segment"))
-        session.running_seconds = recording.open_seconds
+    if session.running is None and grown >= NEW_SECONDS:
         session.decoded_seconds = recording.seconds
-        session.running = speech.begin(recording.open_wav(), wanted, caller)
+        if (sound := recording.next_wav()) is not None:
+            session.running = speech.begin(sound, speech.wanted(name), caller)
+    _take_done(session, patience_seconds=ANSWER_SECONDS)
 
 
-def _take(session: Session, done: Future[Heard]) -> None:
+def _take_done(session: Session, patience_seconds: float) -> None:
+    """Takes the decoding that runs if it is done within the seconds given."""
+    if session.running is None or not wait([session.running], patience_seconds).done:
+        return
+    done, session.running = session.running, None
     try:
         heard = done.result()
     except ApiError:  # a stretch that the door or the engine refused: the next one may do
         return
-    transcript = heard.transcript
-    words = [word for segment in transcript.segments for word in segment.words]
-    session.recording.heard(words, transcript.text, session.running_seconds)
-    if session.first_words_seconds is None and transcript.text and session.began is not None:
+    session.recording.heard(heard.transcript.text)
+    if (
+        session.first_words_seconds is None
+        and session.recording.partial
+        and session.began is not None
+    ):
         session.first_words_seconds = perf_counter() - session.began
 
 

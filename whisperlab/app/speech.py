@@ -280,6 +280,16 @@ class Speech:
             raise ApiError("internal_error", "The transcription ended without a result.")
         return heard[0]
 
+    def load(self, name: str) -> None:
+        """Begins to load a configuration unless it is in memory.
+
+        Raises:
+            ApiError: it is not offered, or cannot be loaded.
+        """
+        (configuration,) = self.find([name])
+        with self.service.pool.lease(configuration):
+            """Who leases first begins the load; it goes on without them."""
+
     def begin(self, encoded: bytes, wanted: Wanted, caller: Caller) -> Future[Heard]:
         """Returns what will be heard in encoded bytes; its result raises ApiError."""
         return self._work.submit(lambda: self.transcribe(self.sound_of(encoded), wanted, caller))
