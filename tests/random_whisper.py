@@ -38,22 +38,30 @@ SPECIALS = [
     "<|notimestamps|>",
     *TIMESTAMPS,
 ]
-SIZES = {"tiny": (384, 4, 6), "base": (512, 6, 8), "small": (768, 12, 12)}
+SIZES = {
+    "tiny": (384, 4, 6), "base": (512, 6, 8), "small": (768, 12, 12),
+    "large-v3": (1280, 32, 20), "large-v3-turbo": (1280, 32, 20),
+}  # fmt: skip
 """d_model, layers, heads (Radford et al. 2022, table 1)."""
+DECODER_LAYERS = {"large-v3-turbo": 4}
+"""Where the decoder has fewer layers than the encoder."""
+MELS = {"large-v3": 128, "large-v3-turbo": 128}
+"""Where there are more than 80."""
 
 
 def save_random_whisper(
-    folder: Path, size: str = "tiny", *, seed: int = 0, end_bias: float = 0.0, mels: int = 80
+    folder: Path, size: str = "tiny", *, seed: int = 0, end_bias: float = 0.0
 ) -> Path:
     """Writes a checkpoint of ``size``; ``end_bias`` raises the logit of <|endoftext|>."""
     torch.manual_seed(seed)
     width, layers, heads = SIZES[size]
+    mels = MELS.get(size, 80)
     config = WhisperConfig(
         vocab_size=TEXT_TOKENS + len(SPECIALS),
         num_mel_bins=mels,
         d_model=width,
         encoder_layers=layers,
-        decoder_layers=layers,
+        decoder_layers=DECODER_LAYERS.get(size, layers),
         encoder_attention_heads=heads,
         decoder_attention_heads=heads,
         encoder_ffn_dim=4 * width,
