@@ -194,7 +194,7 @@ async def send_all(running: Server, requests: int, files: Sequence[bytes]) -> tu
 
 def mixed(requests: int, data: Path | None) -> None:
     """Prints what the server holds on the way, then the slope of its memory."""
-    with server(*QUICK, "serve.limits.queue_size=64") as running:
+    with server("serve.limits.queue_size=64") as running:
         mix, looks = asyncio.run(send_all(running, requests, hostile_files(data)))
         after = httpx.post(running.base_url + ROUTE, data=FIELDS, files={"file": tone()}, timeout=60)
     header("requests", "front MiB", "all processes MiB", "threads", "files", "temporary files")
