@@ -28,6 +28,7 @@ from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.eval.mode import Mode
 from whisperlab.experiment.settings import RunSettings
+from whisperlab.search.settings import SearchRun, SearchSettings
 from whisperlab.serve.settings import ServeSettings
 
 ROOTS: Final[Mapping[str, tuple[tuple[str, type[Any]], ...]]] = {
@@ -35,6 +36,7 @@ ROOTS: Final[Mapping[str, tuple[tuple[str, type[Any]], ...]]] = {
     "eval": (("", RunSettings),),
     "serve": (("serve", ServeSettings),),
     "app": (("app", AppSettings),),
+    "search": (("", SearchRun), ("search", SearchSettings)),
 }
 """What is set at the top of each file of conf/: the key before it, and its class."""
 
