@@ -27,7 +27,10 @@ FENCE = re.compile(
 )
 NEEDS = re.compile(r"#.*\bneeds\b")
 SERVER = re.compile(r"python -m (whisperlab\.(?:serve|app))(?: (?P<overrides>.*))?$")
-ADDRESS = re.compile(r"http://127\.0\.0\.1:(?:8000|7860)")
+ADDRESSES = {
+    "whisperlab.serve": "http://127.0.0.1:8000",
+    "whisperlab.app": "http://127.0.0.1:7860",
+}
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def run(document: Path, folder: Path) -> list[str]:
         AssertionError: a line or a block failed; says which, and what it printed.
     """
     done: list[str] = []
-    address: str | None = None
+    addresses: dict[str, str] = {}
     python: list[str] = []
     environment = {
         **os.environ,
@@ -86,8 +89,8 @@ def run(document: Path, folder: Path) -> list[str]:
         for block in blocks(document):
             where = f"{document.name}:{block.line}"
             content = block.content
-            if address is not None:
-                content = ADDRESS.sub(address, content)
+            for written, listening in addresses.items():
+                content = content.replace(written, listening)
             if block.title is not None:
                 path = folder / block.title
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +114,7 @@ def run(document: Path, folder: Path) -> list[str]:
                         started = servers.enter_context(
                             running_server(folder, *overrides, module=server[1])
                         )
-                        address = started.base_url
+                        addresses[ADDRESSES[server[1]]] = started.base_url
                     elif line.startswith("export "):
                         name, _, value = typed(line).removeprefix("export ").partition("=")
                         environment[name] = value
