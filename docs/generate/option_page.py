@@ -137,7 +137,9 @@ def _untyped(content: Mapping[str, Any], notes: Mapping[str, str]) -> Iterator[O
 def _leaves(content: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
     for name, value in content.items():
         key = f"{prefix}{name}"
-        if key in ("defaults", "hydra") or (CONF_DIR / key).is_dir():
+        if key in ("defaults", "hydra"):
+            continue
+        if (CONF_DIR / key).is_dir() and not value:  # an empty group; its choices stand apart
             continue
         if isinstance(value, Mapping) and value:
             yield from _leaves(value, f"{key}.")
@@ -171,6 +173,16 @@ def _sections(group: str, files: list[Path]) -> Iterator[Section]:
         for kind in [*([(group, GROUPS[group])] if group in GROUPS else []), *found]:
             used.setdefault(kind, {})[path.stem] = content
             notes[kind] = said | notes.get(kind, {})
+    if not used:  # a group of plain values, such as space
+        plain: dict[str, Option] = {}
+        for path in files:
+            if not path.read_text(encoding="utf-8").startswith("# @package _global_"):
+                content = {group: yaml.safe_load(path.read_text(encoding="utf-8")) or {}}
+                said = {f"{group}.{key}": words for key, words in comments(path).items()}
+                plain |= {option.key: option for option in _untyped(content, said)}
+        if plain:
+            words = "Values as each choice gives them; the defaults are the last one's."
+            yield Section(f"{group}: values", words, list(plain.values()))
     for (key, settings), contents in used.items():
         title = f"{key}: {settings.__name__}"
         words = f"{_chosen(group, contents)}\n\n{prose(settings)}"
