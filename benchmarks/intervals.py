@@ -5,6 +5,7 @@
     (the same with 'preprocess=[denoise]' run_dir=B)
     python benchmarks/intervals.py counts A B > experiments/2026-11-24-intervals/counts.csv
     python benchmarks/intervals.py simulate experiments/2026-11-24-intervals/counts.csv
+    (one table alone: --table rates|speakers|differences|power)
     python benchmarks/intervals.py time
 
 `counts` keeps numbers only: errors and words of every utterance, the segments of MAPSSWE, a number
@@ -27,11 +28,10 @@ import numpy as np
 
 from whisperlab.metric.bootstrap import interval
 from whisperlab.metric.counts import ErrorCounts
-from whisperlab.metric.matched_pairs import Segment, matched_pairs, segments
+from whisperlab.metric.matched_pairs import Segment, matched_pairs, p_by_utterance, segments
 from whisperlab.metric.paired import difference
 
 DATASETS = 2000
-POWER_DATASETS = 200
 RESAMPLES = 1000
 ALPHA = 0.05
 SIZES = (20, 50, 100, 265, 1000)
@@ -129,20 +129,22 @@ def rate_coverage(
 
 @dataclass(frozen=True)
 class Tested:
-    """Shares of datasets in per cent: interval covers the truth, p of both tests at most 0.05."""
+    """Shares of datasets in per cent: interval covers the truth, p of the tests at most 0.05.
+
+    ``segments`` is MAPSSWE as NIST defines it, ``utterances`` the same with utterances for units.
+    """
 
     covered: float
     bootstrap: float
     segments: float
+    utterances: float
 
 
-def pair_tests(
-    make: Callable[[int, Generator], list[Item]], truth: float, size: int, datasets: int
-) -> Tested:
-    """Returns how the paired interval and both tests did over simulated datasets."""
+def pair_tests(make: Callable[[int, Generator], list[Item]], truth: float, size: int) -> Tested:
+    """Returns how the paired interval and the tests did over simulated datasets."""
     generator = np.random.default_rng(size)
-    covered = bootstrap = by_segments = 0
-    for _ in range(datasets):
+    covered = bootstrap = by_segments = by_utterances = 0
+    for _ in range(DATASETS):
         items = make(size, generator)
         found = difference(
             counts_of(items, "first"), counts_of(items, "second"), seed=0, resamples=RESAMPLES
@@ -151,7 +153,10 @@ def pair_tests(
         bootstrap += found is not None and found.p <= ALPHA
         p = matched_pairs(segment for item in items for segment in item.segments).p
         by_segments += p is not None and p <= ALPHA
-    return Tested(*(100 * number / datasets for number in (covered, bootstrap, by_segments)))
+        p = p_by_utterance(item.segments for item in items)
+        by_utterances += p is not None and p <= ALPHA
+    found_in = (covered, bootstrap, by_segments, by_utterances)
+    return Tested(*(100 * number / DATASETS for number in found_in))
 
 
 def one_word(
@@ -221,28 +226,24 @@ def show(*cells: object) -> None:
     )
 
 
-def simulate(items: list[Item]) -> None:
-    """Prints all tables."""
-    words = sum(item.words for item in items)
-    truth = sum(item.first for item in items) / words
-    gap = sum(item.second for item in items) / words - truth
-    print(
-        f"\n{len(items)} utterances, {words} words, WER {100 * truth:.2f} %, other run {100 * gap:+.2f} points"
-    )
-    print(f"{DATASETS} datasets a row, {RESAMPLES} resamples\n")
+def show_rates(items: list[Item]) -> None:
+    """Prints how often the interval of a rate covers the truth, utterances drawn."""
+    truth = sum(item.first for item in items) / sum(item.words for item in items)
+    for name, make, rate, sizes in (
+        (f"WER {100 * truth:.1f} %", lambda n, g: drawn(items, n, g), truth, SIZES),
+        (f"WER {10 * truth:.1f} %", thinned(items, 0.1), 0.1 * truth, SIZES[1:]),
+    ):
+        for size in sizes:
+            above, below = rate_coverage(make, rate, size)
+            show(name, f"{size} utterances", 100 - above - below, above, below)
 
-    print(
-        "| 95 % interval of a rate | units | covers | truth below | truth above |\n|---|---|---|---|---|"
-    )
-    for size in SIZES:
-        above, below = rate_coverage(lambda n, g: drawn(items, n, g), truth, size)
-        show(f"WER {100 * truth:.1f} %", f"{size} utterances", 100 - above - below, above, below)
-    for size in SIZES[1:]:
-        above, below = rate_coverage(thinned(items, 0.1), 0.1 * truth, size)
-        show(f"WER {10 * truth:.1f} %", f"{size} utterances", 100 - above - below, above, below)
+
+def show_speakers(items: list[Item]) -> None:
+    """Prints how often the interval of a rate covers the truth, whole speakers drawn."""
+    truth = sum(item.first for item in items) / sum(item.words for item in items)
     alike = made_up_speakers(items)
     for name, world, sizes in (
-        ("real speakers, one of them with 45 utterances", items, (147,)),
+        ("real speakers, one of them with 45 utterances", items, (20, 50, 147)),
         ("made-up speakers of 5 similar utterances", alike, (10, 20, 53)),
     ):
         for size in sizes:
@@ -250,6 +251,12 @@ def simulate(items: list[Item]) -> None:
             show(name, f"{size} speakers", 100 - above - below, above, below)
     above, below = rate_coverage(whole_speakers(alike), truth, 20)
     show("the same, but utterances drawn", "20 speakers", 100 - above - below, above, below)
+
+
+def show_differences(items: list[Item]) -> None:
+    """Prints how paired interval and tests do where the runs differ, and where they do not."""
+    words = sum(item.words for item in items)
+    gap = (sum(item.second for item in items) - sum(item.first for item in items)) / words
 
     def real(size: int, generator: Generator) -> list[Item]:
         return drawn(items, size, generator)
@@ -259,10 +266,6 @@ def simulate(items: list[Item]) -> None:
         chosen = drawn(items, size, generator)
         return [item.swapped() if t else item for item, t in zip(chosen, turn, strict=True)]
 
-    print(
-        "\n| difference of two runs | utterances | interval covers | p <= 0.05, bootstrap | MAPSSWE |"
-    )
-    print("|---|---|---|---|---|")
     rows: list[tuple[str, Callable[[int, Generator], list[Item]], float, Sequence[int]]] = [
         (f"real, {100 * gap:+.2f} points", real, gap, SIZES),
         ("none: real runs, places exchanged by chance", exchanged, 0.0, SIZES),
@@ -276,18 +279,50 @@ def simulate(items: list[Item]) -> None:
     ]
     for name, make, true, sizes in rows:
         for size in sizes:
-            found = pair_tests(make, true, size, DATASETS)
-            show(name, size, found.covered, found.bootstrap, found.segments)
+            found = pair_tests(make, true, size)
+            show(name, size, found.covered, found.bootstrap, found.segments, found.utterances)
 
-    print(
-        f"\n| power: {WORSE:.0%} one word worse, {BETTER:.0%} better | utterances | bootstrap | MAPSSWE |"
-    )
-    print("|---|---|---|---|")
-    mean_words = words / len(items)
+
+def show_power(items: list[Item]) -> None:
+    """Prints how often a small true difference is found, by the size of the dataset."""
+    true = (WORSE - BETTER) * len(items) / sum(item.words for item in items)
     for size in POWER_SIZES:
-        true = (WORSE - BETTER) / mean_words
-        found = pair_tests(one_word(items, WORSE, BETTER), true, size, POWER_DATASETS)
-        show(f"{100 * true:+.3f} points", size, found.bootstrap, found.segments)
+        found = pair_tests(one_word(items, WORSE, BETTER), true, size)
+        show(f"{100 * true:+.3f} points", size, found.bootstrap, found.segments, found.utterances)
+
+
+TABLES: dict[str, tuple[str, Callable[[list[Item]], None]]] = {
+    "rates": ("95 % interval of a rate | units | covers | truth below | truth above", show_rates),
+    "speakers": (
+        "95 % interval of a rate | units | covers | truth below | truth above",
+        show_speakers,
+    ),
+    "differences": (
+        "difference of two runs | utterances | interval covers | p <= 0.05, bootstrap | MAPSSWE "
+        "| MAPSSWE by utterance",
+        show_differences,
+    ),
+    "power": (
+        f"power: {WORSE:.0%} one word worse, {BETTER:.0%} better | utterances | bootstrap | MAPSSWE "
+        "| MAPSSWE by utterance",
+        show_power,
+    ),
+}
+
+
+def simulate(items: list[Item], table: str | None) -> None:
+    """Prints all tables, or the one named."""
+    words = sum(item.words for item in items)
+    truth = sum(item.first for item in items) / words
+    gap = sum(item.second for item in items) / words - truth
+    print(
+        f"\n{len(items)} utterances, {words} words, WER {100 * truth:.2f} %, other run {100 * gap:+.2f} points"
+    )
+    print(f"{DATASETS} datasets a row, {RESAMPLES} resamples")
+    for name, (heading, show_table) in TABLES.items():
+        if table in (None, name):
+            print(f"\n| {heading} |\n{'|---' * (heading.count('|') + 1)}|", flush=True)
+            show_table(items)
 
 
 def measure() -> None:
@@ -316,7 +351,9 @@ def main() -> None:
     counts = commands.add_parser("counts")
     counts.add_argument("first", type=Path)
     counts.add_argument("second", type=Path)
-    commands.add_parser("simulate").add_argument("table", type=Path)
+    simulation = commands.add_parser("simulate")
+    simulation.add_argument("counts", type=Path)
+    simulation.add_argument("--table", choices=TABLES)
     commands.add_parser("time")
     given = parser.parse_args()
     if given.command == "counts":
@@ -324,7 +361,7 @@ def main() -> None:
     elif given.command == "time":
         measure()
     else:
-        simulate(read_counts(given.table))
+        simulate(read_counts(given.counts), given.table)
 
 
 if __name__ == "__main__":

@@ -118,13 +118,20 @@ def words(data: Path, count: int) -> None:
         live += errors(profile, said.text, text)
         whole += errors(profile, said.text, offline)
         print(f"<!-- {said.text} | {text} | {offline} -->", file=sys.stderr)
-    print("| recordings | decodings | settled words rewritten | final = offline text | words settled before the end |")
+    print(
+        "| recordings | decodings | settled words rewritten | final = offline text | words settled before the end |"
+    )
     print("|---|---|---|---|---|")
-    print(f"| {count} | {decodings} | {rewritten} | {equal} of {count} | {settled_words} of {whole.reference_length} |")
+    print(
+        f"| {count} | {decodings} | {rewritten} | {equal} of {count} | {settled_words} of {whole.reference_length} |"
+    )
     print()
     print("| text | WER | substituted | inserted | deleted | words |")
     print("|---|---|---|---|---|---|")
-    for name, counts in (("live, settled and partial", live), ("the whole recording at once", whole)):
+    for name, counts in (
+        ("live, settled and partial", live),
+        ("the whole recording at once", whole),
+    ):
         row = (counts.substitutions, counts.insertions, counts.deletions, counts.reference_length)
         print(f"| {name} | {100 * (counts.rate or 0):.1f} % | " + " | ".join(map(str, row)) + " |")
 
@@ -143,7 +150,9 @@ def served(folder: Path) -> Iterator[str]:
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        address = next(line for line in process.stdout if line.startswith("listening on ")).split()[-1]
+        address = next(line for line in process.stdout if line.startswith("listening on ")).split()[
+            -1
+        ]
         yield address
     finally:
         process.terminate()
@@ -157,7 +166,9 @@ def page(data: Path, count: int) -> None:
     said = next(recordings(data, 1))
     first = int(np.argmax(np.abs(said.samples) > LOUD))
     silence = np.zeros(round(MICROPHONE_SILENCE_SECONDS * SAMPLE_RATE_HZ), dtype=np.float32)
-    speech = np.repeat(np.concatenate([silence, said.samples[first:]]), CARD_RATE_HZ // SAMPLE_RATE_HZ)
+    speech = np.repeat(
+        np.concatenate([silence, said.samples[first:]]), CARD_RATE_HZ // SAMPLE_RATE_HZ
+    )
     seconds = []
     with tempfile.TemporaryDirectory() as folder, served(Path(folder) / "runs") as address:
         microphone = Path(folder) / "speech.wav"

@@ -49,7 +49,9 @@ def served(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     )  # fmt: skip
     try:
         assert process.stdout is not None
-        address = next(line for line in process.stdout if line.startswith("listening on ")).split()[-1]
+        address = next(line for line in process.stdout if line.startswith("listening on ")).split()[
+            -1
+        ]
         yield address, psutil.Process(process.pid)
     finally:
         process.terminate()
@@ -92,7 +94,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seconds = [one[0] for one in loads]
         print("| requests | sent MB | unpacked MB | usable after s: median | worst |")
         print("|---|---|---|---|---|")
-        print(f"| {requests} | {sent / 1e6:.2f} | {decoded / 1e6:.2f} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |")
+        print(
+            f"| {requests} | {sent / 1e6:.2f} | {decoded / 1e6:.2f} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |"
+        )
         print()
         print("| transcriptions | server MiB | with workers MiB |")
         print("|---|---|---|")

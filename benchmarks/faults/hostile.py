@@ -57,8 +57,17 @@ def seeds() -> list[bytes]:
         f"POST {ROUTE} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {MULTIPART}\r\n"
         f"Transfer-Encoding: chunked\r\n\r\n{len(form):x}\r\n"
     ).encode() + form + b"\r\n0\r\n\r\n"  # fmt: skip
-    pages = ("/v1/models", "/v1/models/default", "/health", "/metrics", "/v1/config", "/openapi.json")
-    gets = [f"GET {page} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode() for page in pages]
+    pages = (
+        "/v1/models",
+        "/v1/models/default",
+        "/health",
+        "/metrics",
+        "/v1/config",
+        "/openapi.json",
+    )
+    gets = [
+        f"GET {page} HTTP/1.1\r\nHost: localhost\r\nAccept: */*\r\n\r\n".encode() for page in pages
+    ]
     return [post(form, MULTIPART, "X-Request-Id: a\r\n"), post(written, "application/json"), chunked, *gets]  # fmt: skip
 
 
@@ -196,7 +205,9 @@ def mixed(requests: int, data: Path | None) -> None:
     """Prints what the server holds on the way, then the slope of its memory."""
     with server("serve.limits.queue_size=64") as running:
         mix, looks = asyncio.run(send_all(running, requests, hostile_files(data)))
-        after = httpx.post(running.base_url + ROUTE, data=FIELDS, files={"file": tone()}, timeout=60)
+        after = httpx.post(
+            running.base_url + ROUTE, data=FIELDS, files={"file": tone()}, timeout=60
+        )
     header("requests", "front MiB", "all processes MiB", "threads", "files", "temporary files")
     for number, seen in looks:
         row(number, f"{seen.front_bytes / 2**20:.1f}", f"{seen.family_bytes / 2**20:.1f}", seen.threads, seen.files, seen.temporary)  # fmt: skip
@@ -213,7 +224,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
     parser.add_argument("campaign", choices=["mixed", "mutated"])
     parser.add_argument("--requests", type=int, default=10_000)
-    parser.add_argument("--data", type=Path, help="the folder of the test recordings, for badaudio/")
+    parser.add_argument(
+        "--data", type=Path, help="the folder of the test recordings, for badaudio/"
+    )
     given = parser.parse_args()
     if given.campaign == "mixed":
         mixed(given.requests, given.data)

@@ -84,7 +84,9 @@ def files() -> None:
 
 def bytes_in_flight() -> None:
     """Holds uploads open until the budget of bytes is full."""
-    with server("serve.limits.bytes_in_flight=8388608", "serve.limits.max_file_bytes=4194304") as running:
+    with server(
+        "serve.limits.bytes_in_flight=8388608", "serve.limits.max_file_bytes=4194304"
+    ) as running:
         whole = form(bytes(3 << 20))
         outcomes: Counter[str] = Counter()
         with contextlib.ExitStack() as stack:
@@ -101,7 +103,13 @@ def bytes_in_flight() -> None:
             small = ask(running, tone(0.2))
         time.sleep(0.5)
         after = ask(running, tone())
-    header("budget MiB", "uploads of 3 MiB", "outcomes", "a small one meanwhile", "a good one afterwards")
+    header(
+        "budget MiB",
+        "uploads of 3 MiB",
+        "outcomes",
+        "a small one meanwhile",
+        "a good one afterwards",
+    )
     row(8, 8, dict(outcomes), small.status_code, after.status_code)
 
 
@@ -109,7 +117,9 @@ def hour(count: int) -> None:
     """Sends recordings of one hour; prints the memory of the front, a decoder and the worker."""
     sound = tone(3600, kind="FLAC")
     header("hours sent", "front MiB", "all processes MiB", "status", "seconds")
-    with server("serve.limits.decoders=1", f"serve.limits.max_file_bytes={len(sound) + 1}") as running:
+    with server(
+        "serve.limits.decoders=1", f"serve.limits.max_file_bytes={len(sound) + 1}"
+    ) as running:
         for number in range(count + 1):
             seen = look(running)
             mebibytes = f"{seen.front_bytes / 2**20:.0f}", f"{seen.family_bytes / 2**20:.0f}"
@@ -143,7 +153,13 @@ def slow(clients: int) -> None:
                     took.append(perf_counter() - started)
                 time.sleep(0.5)
             closed = sum(_is_closed(one) for one in crowd)
-        row(clients, len(took), good, f"{quantile(took, 0.5):.3f} / {quantile(took, 0.99):.3f}", closed)
+        row(
+            clients,
+            len(took),
+            good,
+            f"{quantile(took, 0.5):.3f} / {quantile(took, 0.99):.3f}",
+            closed,
+        )
 
 
 def _is_closed(one: socket.socket) -> bool:
@@ -178,7 +194,9 @@ def drain() -> None:
         answers = Counter(str(one.result().status_code) for one in asked)
         code = running.process.wait(60)
         took = perf_counter() - started
-    header("in the engine", "queued", "answers", "the stalled upload", "exit code", "seconds to exit")
+    header(
+        "in the engine", "queued", "answers", "the stalled upload", "exit code", "seconds to exit"
+    )
     row(TOGETHER, TOGETHER, dict(answers), given_up, code, f"{took:.1f}")
 
 

@@ -95,7 +95,9 @@ def overload(engine: str, data: Path | None, seconds: float, factors: Sequence[f
             refused = [o.seconds for o in outcomes if o.status in (429, 503)]
             told = all(o.told for o in outcomes if o.status in (429, 503))
             other = len(outcomes) - statuses[200] - statuses[429] - statuses[503]
-            last = max(seconds, *(n / capacity / factor + o.seconds for n, o in enumerate(outcomes)))
+            last = max(
+                seconds, *(n / capacity / factor + o.seconds for n, o in enumerate(outcomes))
+            )
             started = perf_counter()
             again = httpx.post(running.base_url + ROUTE, data=FIELDS, files={"file": sounds[0]}, timeout=60)  # fmt: skip
             recovery = perf_counter() - started if again.status_code == 200 else again.status_code
@@ -132,7 +134,9 @@ def fairness(seconds: float) -> None:
             f"engine.seconds_per_utterance={SERVICE_SECONDS}", "serve.batch.mode=off",
             f"serve.limits.queue_size={QUEUE}", f"serve.keys_file={file}",
         ) as running:  # fmt: skip
-            header("beside", "quiet key: answered / sent", "p50 / p99 s", "loud key: 200 / 429 / 503")
+            header(
+                "beside", "quiet key: answered / sent", "p50 / p99 s", "loud key: 200 / 429 / 503"
+            )
             for beside in (0, FLOOD):
                 quiet, loud = asyncio.run(_two_keys(running.base_url, keys, beside, seconds))
                 took = [s for status, s in quiet if status == 200]

@@ -9,7 +9,8 @@ import pytest
 from scipy.stats import bootstrap, norm
 from scipy.stats import t as student
 
-from whisperlab.metric.bootstrap import Interval, interval
+from whisperlab.metric.bootstrap import Interval, degrees_of_freedom, interval
+from whisperlab.metric.bootstrap import bounds as bootstrap_bounds
 from whisperlab.metric.counts import ErrorCounts
 
 
@@ -194,3 +195,25 @@ def test_many_utterances_of_few_kinds_have_the_bounds_of_single_draws(
     # A 2.5 % bound moves by 2 % of a standard error from seed to seed, half a per cent of the width.
     assert quick == pytest.approx(drawn, abs=4 * 0.01 * width)
     assert quick != drawn  # another stream of random numbers, so this is no accident
+
+
+def test_one_large_speaker_leaves_few_degrees_of_freedom() -> None:
+    assert degrees_of_freedom(np.array([*[0.0] * 30, 1.0])) == 2.0  # 3 * 1 / 1 - 1
+    assert degrees_of_freedom(np.array([1.0, -1.0] * 10)) == 19.0  # never more than units less one
+    assert degrees_of_freedom(np.zeros(7)) == 6.0
+
+
+def test_fewer_degrees_of_freedom_take_the_bounds_out_to_student_s_quantile() -> None:
+    values = norm.ppf((np.arange(200_000) + 0.5) / 200_000)  # resamples of a standard normal
+    for freedom in (4.0, 30.0):
+        low, high = bootstrap_bounds(values, 31, 0.95, freedom)
+        # of 200,000 order statistics the one next to the quantile
+        assert high == pytest.approx(student.ppf(0.975, freedom) * sqrt(31 / 30), abs=2e-3)
+        assert low == pytest.approx(-high)
+    assert bootstrap_bounds(values, 31, 0.95) == bootstrap_bounds(values, 31, 0.95, 30.0)
+
+
+def test_normal_residuals_have_nearly_as_many_degrees_of_freedom_as_units_less_one() -> None:
+    residuals = np.random.default_rng(1).standard_normal(2_000)
+    # the sample kurtosis of 2,000 normal numbers varies by sqrt(24 / 2000) = 0.11 around 3
+    assert 1_700 < degrees_of_freedom(residuals) <= 1_999

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
 
 from whisperlab.metric.alignment import Edit, Kind, align
-from whisperlab.metric.matched_pairs import Segment, matched_pairs, segments
+from whisperlab.metric.matched_pairs import Segment, matched_pairs, p_by_utterance, segments
 
 KINDS: dict[str, Kind] = {
     "C": "equal",
@@ -108,3 +109,28 @@ def test_segments_lose_no_error_and_do_not_depend_on_the_order_of_systems(
     assert sum(segment.second for segment in cut) == sum(edit.kind != "equal" for edit in other)
     assert all(segment.first or segment.second for segment in cut)
     assert segments(other, one) == [Segment(s.second, s.first) for s in cut]
+
+
+def test_with_one_segment_an_utterance_p_by_utterance_is_student_s_paired_test() -> None:
+    found = [Segment(0, 2), Segment(1, 1), Segment(3, 2), Segment(0, 3), Segment(2, 2)]
+    differences = [segment.second - segment.first for segment in found]
+    assert p_by_utterance([segment] for segment in found) == pytest.approx(
+        float(ttest_1samp(differences, 0.0).pvalue)
+    )
+
+
+def test_segments_that_repeat_their_utterance_make_nothing_surer_by_utterance() -> None:
+    found = [[Segment(0, 2)], [Segment(1, 0)], [Segment(0, 3)], [Segment(2, 2)], []]
+    thrice = [utterance * 3 for utterance in found]
+    assert p_by_utterance(thrice) == pytest.approx(p_by_utterance(found))
+    nist = [
+        matched_pairs([segment for each in part for segment in each]).p for part in (found, thrice)
+    ]
+    assert (nist[0] or 0) > 2 * (nist[1] or 0)
+
+
+def test_p_by_utterance_is_undefined_where_nothing_varies() -> None:
+    assert p_by_utterance([]) is None
+    assert p_by_utterance([[Segment(0, 1)], []]) is None
+    assert p_by_utterance([[Segment(0, 1)], [Segment(1, 2)]]) is None
+    assert p_by_utterance([[Segment(1, 1)], [Segment(2, 2)]]) == 1.0

@@ -7,7 +7,7 @@ compared (``pairing.py``) or how a comparison is shown.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from whisperlab.experiment.pairing import LABELS, Choices, Pairing, pair
 from whisperlab.experiment.result import Rate, RunResult
@@ -19,7 +19,12 @@ from whisperlab.experiment.scoring import (
 )
 from whisperlab.metric.counts import NO_ERRORS, ErrorCounts
 from whisperlab.metric.detectable import paired_spread
-from whisperlab.metric.matched_pairs import MatchedPairs, matched_pairs, segments
+from whisperlab.metric.matched_pairs import (
+    MatchedPairs,
+    matched_pairs,
+    p_by_utterance,
+    segments,
+)
 from whisperlab.metric.paired import Difference, difference, tie_groups
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
@@ -137,6 +142,14 @@ def compare(
     )
 
 
+def _matched_pairs(
+    first: Sequence[ScoredUtterance], other: Sequence[ScoredUtterance]
+) -> MatchedPairs:
+    found = [segments(one.edits, two.edits) for one, two in zip(first, other, strict=True)]
+    tested = matched_pairs(segment for utterance in found for segment in utterance)
+    return replace(tested, p_by_utterance=p_by_utterance(found))
+
+
 def _against(number: int, pairing: Pairing, choices: Choices, profile: Profile) -> RunDifference:
     first, other, clusters = pairing.scored[0], pairing.scored[number], pairing.clusters
 
@@ -185,11 +198,7 @@ def _against(number: int, pairing: Pairing, choices: Choices, profile: Profile) 
         label=LABELS[number],
         differences={name: tested(first, other, name, clusters) for name in first[0].counts},
         matched_pairs=(
-            matched_pairs(
-                segment
-                for one, two in zip(first, other, strict=True)
-                for segment in segments(one.edits, two.edits)
-            )
+            _matched_pairs(first, other)
             if choices.metric == PRIMARY_METRIC and profile.unit == "word"
             else None
         ),

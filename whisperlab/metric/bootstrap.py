@@ -11,8 +11,15 @@ BCa and the studentised bootstrap are second-order accurate for a smooth statist
 of 100 utterances differ in five of them they covered 91 and 86 % (expanded: 96 %);
 experiments/2026-11-24-intervals has the measurements.
 
+Student's quantile has the degrees of freedom of the variance that is estimated. For utterances that is
+their number less one. Clusters can be of very different size, and a variance that hangs on one large
+speaker is known as badly as from few: their degrees of freedom are estimated from how unevenly the
+clusters' residuals make up the variance (Pan and Wall 2002); 147 real speakers, one of whom has 45 of 265
+utterances, so cover 94.9 % instead of 93.3 %. No interval can know of a speaker whom the sample lacks.
+
 Source: Hesterberg 2015, "What Teachers Should Know About the Bootstrap", The American Statistician
-69(4), section 4 ("expanded percentile interval").
+69(4), section 4 ("expanded percentile interval"); Pan and Wall 2002, "Small-sample adjustments in using
+the sandwich variance estimator in generalized estimating equations", Statistics in Medicine 21(10).
 """
 
 from __future__ import annotations
@@ -95,7 +102,11 @@ def interval(
         return None
     errors, lengths = resampled_sums(totals, resamples, seed)
     defined = lengths > 0
-    low, high = bounds(errors[defined] / lengths[defined], units, level)
+    freedom = units - 1.0
+    if units < len(counts):
+        rate = totals[:, 0].sum() / totals[:, 1].sum()
+        freedom = degrees_of_freedom(totals[:, 0] - rate * totals[:, 1])
+    low, high = bounds(errors[defined] / lengths[defined], units, level, freedom)
     return Interval(low, high, level, resamples, units)
 
 
@@ -162,8 +173,32 @@ def resampled_sums(totals: NDArray[np.int64], resamples: int, seed: int) -> NDAr
     return sums
 
 
-def bounds(values: NDArray[np.float64], units: int, level: float) -> tuple[float, float]:
+def degrees_of_freedom(residuals: NDArray[np.float64]) -> float:
+    """Returns how well the variance of a sum is known from its units' ``residuals``, at least 1.
+
+    For many residuals of a normal distribution their number less one; fewer where few of them make
+    up the sum of squares. Never more than their number less one.
+
+    >>> round(degrees_of_freedom(np.array([1.0, -1.0, 1.0, -1.0])), 6)
+    3.0
+    >>> round(degrees_of_freedom(np.array([9.0] + [0.1] * 99)), 1)
+    2.1
+    """
+    squares = residuals**2
+    most = len(squares) - 1.0
+    fourth = float((squares**2).sum())
+    if not fourth:
+        return most
+    # A normal residual's fourth moment is three times its variance squared.
+    return min(most, max(1.0, 3 * float(squares.sum()) ** 2 / fourth - 1))
+
+
+def bounds(
+    values: NDArray[np.float64], units: int, level: float, freedom: float | None = None
+) -> tuple[float, float]:
     """Returns the expanded percentile bounds of resampled ``values`` of ``units`` drawn units.
+
+    ``freedom`` are the degrees of freedom of Student's quantile, ``units`` - 1 when ``None``.
 
     The bounds are order statistics, so that a bound is on the same side of zero as `p_value` says.
     Below four units no percentile lies far enough out and the bounds are the extremes.
@@ -171,12 +206,14 @@ def bounds(values: NDArray[np.float64], units: int, level: float) -> tuple[float
     ordered = np.sort(values)
     count = len(ordered)
     # ordinary tail -> Student's quantile -> the tail of the resamples that lies as far out
-    tail = float(ndtr(_widening(units) * stdtrit(units - 1, (1 - level) / 2)))
+    tail = float(
+        ndtr(_widening(units) * stdtrit(units - 1 if freedom is None else freedom, (1 - level) / 2))
+    )
     rank = min(max(math.floor(tail * (count + 1)), 1), (count + 1) // 2)
     return float(ordered[rank - 1]), float(ordered[count - rank])
 
 
-def p_value(values: NDArray[np.float64], units: int) -> float:
+def p_value(values: NDArray[np.float64], units: int, freedom: float) -> float:
     """Returns the two-sided p of "zero is the truth": 1 - level of the interval that just reaches 0.
 
     Never below what ``len(values)`` resamples can show.
@@ -184,7 +221,7 @@ def p_value(values: NDArray[np.float64], units: int) -> float:
     count = len(values)
     beyond = min(int((values <= 0).sum()), int((values >= 0).sum()))
     tail = (beyond + 1) / (count + 1)
-    return min(1.0, 2 * float(stdtr(units - 1, ndtri(min(tail, 0.5)) / _widening(units))))
+    return min(1.0, 2 * float(stdtr(freedom, ndtri(min(tail, 0.5)) / _widening(units))))
 
 
 def _widening(units: int) -> float:

@@ -23,6 +23,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist, fmean, stdev
 
+from scipy.special import stdtr
+
 from whisperlab.metric.alignment import Edit
 
 CORRECT_WORDS_BETWEEN = 2
@@ -49,7 +51,8 @@ class MatchedPairs:
 
     ``z`` and ``p`` (two-sided, normal) are ``None`` with fewer than two segments, or where all
     segments differ by the same number, so that nothing varies. Below 50 segments p is too small
-    rather than too large.
+    rather than too large, and where segments of one utterance resemble each other as well:
+    ``p_by_utterance`` (see the function of that name) holds there.
     """
 
     segments: int
@@ -57,6 +60,7 @@ class MatchedPairs:
     deviation: float | None
     z: float | None
     p: float | None
+    p_by_utterance: float | None = None
 
 
 def matched_pairs(found: Iterable[Segment]) -> MatchedPairs:
@@ -80,6 +84,36 @@ def matched_pairs(found: Iterable[Segment]) -> MatchedPairs:
         return MatchedPairs(count, mean, deviation, undefined, None if mean else 1.0)
     z = mean / (deviation / math.sqrt(count))
     return MatchedPairs(count, mean, deviation, z, 2 * NormalDist().cdf(-abs(z)))
+
+
+def p_by_utterance(found: Iterable[Sequence[Segment]]) -> float | None:
+    """Returns the two-sided p of the mean difference per segment, with utterances for the units.
+
+    ``found`` are the segments of each utterance. The test takes segments for independent, but one
+    system may do badly in all of an utterance. Here the variance is that of the utterances' sums and
+    p is Student's with one degree of freedom less than utterances that have a segment; ``None``
+    with fewer than two of those, or where nothing varies but the mean is not 0.
+
+    Source: the ratio estimator of cluster sampling, Cochran 1977, "Sampling Techniques", 3rd
+    edition, section 9A.1.
+
+    >>> round(p_by_utterance([[Segment(0, 1), Segment(5, 5)], [Segment(2, 3)]]), 3)
+    0.205
+    """
+    sums = [
+        (sum(segment.second - segment.first for segment in utterance), len(utterance))
+        for utterance in found
+        if utterance
+    ]
+    units, count = len(sums), sum(length for _, length in sums)
+    if units < MIN_SEGMENTS:
+        return None
+    mean = sum(total for total, _ in sums) / count
+    spread = sum((total - mean * length) ** 2 for total, length in sums)
+    if not spread:
+        return None if mean else 1.0
+    deviation = math.sqrt(units / (units - 1) * spread) / count
+    return 2 * float(stdtr(units - 1, -abs(mean) / deviation))
 
 
 def segments(first: Sequence[Edit], second: Sequence[Edit]) -> list[Segment]:

@@ -10,11 +10,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+from numpy.typing import NDArray
+
 from whisperlab.metric.bootstrap import (
     FEWEST_UNITS,
     RESAMPLES,
     bounds,
     check_arguments,
+    degrees_of_freedom,
     p_value,
     resampled_sums,
     unit_totals,
@@ -79,9 +83,21 @@ def difference(
         second_errors[defined] / second_length[defined]
         - first_errors[defined] / first_length[defined]
     )
-    low, high = bounds(differences, len(totals), level)
-    p = p_value(differences, len(totals))
-    return Difference(rates[1] - rates[0], low, high, p, level, resamples, len(totals))
+    units = len(totals)
+    grouped = units < len(first)
+    freedom = degrees_of_freedom(_residuals(totals)) if grouped else units - 1.0
+    low, high = bounds(differences, units, level, freedom)
+    p = p_value(differences, units, freedom)
+    return Difference(rates[1] - rates[0], low, high, p, level, resamples, units)
+
+
+def _residuals(totals: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Returns each unit's part in the deviation of the difference, linearised."""
+    shares = []
+    for errors, lengths in (totals.T[:2], totals.T[2:]):
+        whole = lengths.sum()
+        shares.append((errors - errors.sum() / whole * lengths) / whole)
+    return np.asarray(shares[1] - shares[0])
 
 
 def tie_groups(

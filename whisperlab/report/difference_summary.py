@@ -80,9 +80,14 @@ def segments_line(tested: MatchedPairs | None) -> str:
     if tested.z is None:
         return "MAPSSWE: undefined, the segments with errors do not vary"
     few = "" if tested.segments >= NORMAL_SEGMENTS else " (few: its p tends to be too small)"
+    utterances = (
+        ""
+        if tested.p_by_utterance is None
+        else f"; {notation.p_value(tested.p_by_utterance)} with utterances for units"
+    )
     return (
         f"MAPSSWE: Z {tested.z:.2f}, {notation.p_value(tested.p)} over "
-        f"{notation.plural(tested.segments, 'segment')} with errors{few}"
+        f"{notation.plural(tested.segments, 'segment')} with errors{few}{utterances}"
     )
 
 
