@@ -9,7 +9,7 @@ from document_run import CHECKOUT, NEEDS, blocks, lines, run
 
 DOCS = CHECKOUT / "docs"
 RUN = ["tutorial.md", "howto.md", "concepts.md", "performance.md"]
-"""Documents whose blocks are executed here; docs/api_reference.md has its own test."""
+"""Documents whose blocks are executed here; docs/api_reference.md and docs/app.md have their own tests."""
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ def test_every_page_with_commands_is_executed() -> None:
             for line in lines(block.content)
         )
     }
-    assert typed - {"api_reference.md", "commands.md", "troubleshooting.md"} == set(RUN)
+    assert typed - {"api_reference.md", "app.md", "commands.md", "troubleshooting.md"} == set(RUN)
 
 
 def test_a_line_that_fails_is_named(tmp_path: Path) -> None:
