@@ -6,15 +6,17 @@ Importing this package loads neither torch nor gradio nor hydra; :func:`load` an
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from whisperlab.search.searching import search
     from whisperlab.study import Run, RunComparison, compare, evaluate, open_run
     from whisperlab.transcriber import Transcriber
 
 __version__ = "0.1.0"
 
-__all__ = ["Run", "RunComparison", "compare", "evaluate", "load", "open_run"]
+__all__ = ["Run", "RunComparison", "compare", "evaluate", "load", "open_run", "search"]
 
 
 def load(preset: str = "default", *overrides: str) -> Transcriber:
@@ -38,9 +40,9 @@ def load(preset: str = "default", *overrides: str) -> Transcriber:
 
 
 def __getattr__(name: str) -> object:
-    """Returns what `whisperlab.study` offers, which is imported only now."""
+    """Returns what `whisperlab.study` and `whisperlab.search` offer, imported only now."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from whisperlab import study
-
-    return getattr(study, name)
+    if name == "search":  # a package that can be called
+        return import_module("whisperlab.search")
+    return getattr(import_module("whisperlab.study"), name)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import whisperlab
 from whisperlab.config.build import configuration_hash
 from whisperlab.config.compose import compose
 from whisperlab.errors import ConfigError
@@ -53,7 +54,7 @@ def without_seconds(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def test_a_search_ends_with_the_lowest_error_rate_and_counts_right(tmp_path: Path) -> None:
-    result = search(*SPACE, f"search_dir={tmp_path}")
+    result = whisperlab.search(*SPACE, f"search_dir={tmp_path}")  # the package can be called
     chosen = result.recommended
     assert chosen is not None
     assert result.rows[0] is chosen
