@@ -13,7 +13,7 @@ from time import perf_counter
 
 from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
 from whisperlab.engine.decoding.fallback import Thresholds
-from whisperlab.engine.decoding.network import Network
+from whisperlab.engine.decoding.network import Network, WritingNetwork
 from whisperlab.engine.decoding.outcome import DecodedSegment
 from whisperlab.engine.decoding.sequential import Listener, Plan, Row, Sound, transcribe
 from whisperlab.engine.decoding.vocabulary import Vocabulary
@@ -46,7 +46,7 @@ class NetworkEngine:
 
     def __init__(
         self,
-        network: Network,
+        network: Network | WritingNetwork,
         folder: Path,
         shape: Shape,
         vocabulary: Vocabulary,

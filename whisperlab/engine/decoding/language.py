@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from whisperlab.engine.decoding.network import Network
+from whisperlab.engine.decoding.network import Listening
 from whisperlab.engine.decoding.vocabulary import Vocabulary
 
 
 def detect_languages(
-    network: Network, vocabulary: Vocabulary, heard: Sequence[int]
+    network: Listening, vocabulary: Vocabulary, heard: Sequence[int]
 ) -> list[int] | None:
     """Returns the id of the likeliest language of each window; ``None`` without languages."""
     if vocabulary.languages is None:

@@ -13,6 +13,8 @@ import numpy.typing as npt
 
 if TYPE_CHECKING:
     from whisperlab.engine.decoding.rules import Rules
+    from whisperlab.engine.decoding.start import Start
+    from whisperlab.engine.decoding.text import Text
 
 Floats = npt.NDArray[np.float32]
 
@@ -26,8 +28,8 @@ class Beginning(NamedTuple):
     """... after the last token of the prompt, where the text begins."""
 
 
-class Network(Protocol):
-    """A Whisper network that remembers the windows it has heard and the texts it is writing.
+class Listening(Protocol):
+    """A Whisper network that remembers the windows it has heard.
 
     Logits are the network's own memory: they may be written to and last until the next call.
     """
@@ -45,6 +47,10 @@ class Network(Protocol):
         """
         ...
 
+
+class Network(Listening, Protocol):
+    """A Whisper network that continues the texts it has begun, token by token."""
+
     def step(self, tokens: Sequence[int], sources: Sequence[int]) -> Floats:
         """Appends a token to the row ``sources[i]`` of the last call, which makes row ``i``.
 
@@ -58,6 +64,23 @@ class Network(Protocol):
 
         One row a token of the text, prompt included; it sums to 1 over the window's positions.
         """
+        ...
+
+
+class Manner(NamedTuple):
+    """How a network that writes by itself is to choose its tokens."""
+
+    n_beams: int
+    temperature: float
+    seed: int
+
+
+@runtime_checkable
+class WritingNetwork(Listening, Protocol):
+    """A network that writes whole texts by a copy of the rules of its own, and shows no logits."""
+
+    def write(self, starts: Sequence[Start], manner: Manner) -> list[Text]:
+        """Returns a text for each start; with timestamps unless its prompt excludes them."""
         ...
 
 

@@ -18,7 +18,7 @@ from whisperlab.engine.decoding import beams, single
 from whisperlab.engine.decoding.alignment import token_ends
 from whisperlab.engine.decoding.fallback import Thresholds, Verdict, judge
 from whisperlab.engine.decoding.language import detect_languages
-from whisperlab.engine.decoding.network import Floats, Network
+from whisperlab.engine.decoding.network import Floats, Manner, Network, WritingNetwork
 from whisperlab.engine.decoding.outcome import DecodedSegment, Window
 from whisperlab.engine.decoding.prompt import opening, with_context
 from whisperlab.engine.decoding.rules import Rules
@@ -123,7 +123,7 @@ class _Attempt:
 
 
 def transcribe(
-    network: Network, sounds: Sequence[Sound], plan: Plan, listener: Listener
+    network: Network | WritingNetwork, sounds: Sequence[Sound], plan: Plan, listener: Listener
 ) -> Recording:
     """Decodes sounds, telling each segment as its window is done."""
     rows = [Row(number, sound, condition=plan.condition) for number, sound in enumerate(sounds)]
@@ -177,7 +177,7 @@ def _window(row: Row, width: int) -> Floats:
     return window
 
 
-def _find_languages(network: Network, active: Sequence[Row], plan: Plan) -> None:
+def _find_languages(network: Network | WritingNetwork, active: Sequence[Row], plan: Plan) -> None:
     """Notes each row's language, detected in its first window where none is asked for."""
     unknown = [place for place, row in enumerate(active) if row.language is None]
     if not unknown:
@@ -204,7 +204,7 @@ def _start(row: Row, place: int, plan: Plan) -> Start:
 
 
 def _decode_with_fallback(
-    network: Network, attempts: Sequence[_Attempt], plan: Plan, listener: Listener
+    network: Network | WritingNetwork, attempts: Sequence[_Attempt], plan: Plan, listener: Listener
 ) -> None:
     pending = list(attempts)
     for number, temperature in enumerate(plan.temperatures):
@@ -232,7 +232,7 @@ def _decode_with_fallback(
 
 
 def _decode(
-    network: Network,
+    network: Network | WritingNetwork,
     attempts: Sequence[_Attempt],
     plan: Plan,
     listener: Listener,
@@ -244,6 +244,11 @@ def _decode(
 
     starts = [attempt.start for attempt in attempts]
     vocabulary = plan.vocabulary
+    if isinstance(network, WritingNetwork):
+        texts = network.write(starts, Manner(plan.n_beams, temperature, plan.seed + try_number))
+        for position in range(len(texts)):
+            is_stopped(position)
+        return texts
     rules = Rules(vocabulary, timestamps=plan.timestamps)
     if plan.n_beams > 1 and temperature == 0:
         contest = beams.BeamRules(
@@ -268,7 +273,9 @@ def _poll(row: Row, listener: Listener) -> bool:
     return row.cancelled
 
 
-def _tell(network: Network, attempt: _Attempt, plan: Plan, listener: Listener) -> None:
+def _tell(
+    network: Network | WritingNetwork, attempt: _Attempt, plan: Plan, listener: Listener
+) -> None:
     """Tells the segments of a window that has been decoded, and moves its row on."""
     row, text = attempt.row, attempt.text
     n_frames = min(plan.window_frames, plan.remaining(row))
@@ -286,7 +293,9 @@ def _tell(network: Network, attempt: _Attempt, plan: Plan, listener: Listener) -
         token_logprobs=text.logprobs,
         tries=attempt.tries,
     )
-    ends = _token_ends(network, attempt, plan) if plan.words else None
+    ends = None
+    if plan.words and not isinstance(network, WritingNetwork):
+        ends = _token_ends(network, attempt, plan)
     found = cut(text.tokens, plan.vocabulary.first_timestamp, seek=row.seek, n_frames=n_frames)
     for piece in found.pieces:
         part = slice(piece.first, piece.last)

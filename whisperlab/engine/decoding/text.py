@@ -24,5 +24,5 @@ class Text:
 
     @property
     def avg_logprob(self) -> float:
-        """The mean log probability; 0 of no token at all."""
-        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else 0.0
+        """The mean log probability; the one judged by where no token's is known."""
+        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else self.logprob
