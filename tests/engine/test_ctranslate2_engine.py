@@ -125,10 +125,9 @@ def test_a_row_does_not_depend_on_its_neighbours(engine: Engine, strings: list[W
 
 
 def test_sampling_repeats_with_its_seed(engine: Engine, strings: list[Waveform]) -> None:
-    warm = [options(temperatures=(1.0,), seed=seed) for seed in (1, 1, 2, 3)]
-    first, again, *others = (texts(engine, strings[:4], chosen) for chosen in warm)
-    assert first == again
-    assert any(first != other for other in others)
+    warm = [options(temperatures=(1.0,), seed=seed) for seed in (1, 1, 2)]
+    first, again, other = (texts(engine, strings[:8], chosen) for chosen in warm)
+    assert first == again != other
 
 
 class CancelSecond(SilentWatch):
