@@ -141,7 +141,7 @@ def transcribe(
 
 
 def _read(
-    network: Network,
+    network: Network | WritingNetwork,
     rows: Sequence[Row],
     width: int,
     plan: Plan,
