@@ -170,7 +170,7 @@ def test_the_list_of_commands_is_complete() -> None:
         if 'if __name__ == "__main__":' in path.read_text(encoding="utf-8"):
             parts = path.relative_to(CHECKOUT).with_suffix("").parts
             found.add(".".join(part for part in parts if part != "__main__"))
-    inner = {"whisperlab", "whisperlab.audio.sandbox_child"}
+    inner = {"whisperlab", "whisperlab.audio.sandbox_child", "whisperlab.executor.torchrun_rank"}
     assert found - inner == set(COMMANDS)
 
 
