@@ -14,6 +14,7 @@ import argparse
 import io
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -23,7 +24,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import sleep
 
+import httpx
 import numpy as np
 import soundfile
 
@@ -153,6 +156,8 @@ def served(folder: Path) -> Iterator[str]:
         address = next(line for line in process.stdout if line.startswith("listening on ")).split()[
             -1
         ]
+        while httpx.get(f"{address}/health/ready", timeout=60.0).status_code != httpx.codes.OK:
+            sleep(0.2)
         yield address
     finally:
         process.terminate()
@@ -183,8 +188,6 @@ def page(data: Path, count: int) -> None:
 
 def first_words_seconds(playwright: object, address: str, microphone: Path) -> float:
     """Returns the seconds of one recording in a browser of its own, whose microphone begins anew."""
-    import shutil
-
     flags = [*FLAGS.split(), f"--use-file-for-fake-audio-capture={microphone}"]
     with playwright() as driver:  # type: ignore[operator]
         browser = driver.chromium.launch(executable_path=shutil.which("chromium"), args=flags)

@@ -174,6 +174,22 @@ def test_a_second_user_waits_and_gets_their_own(page: Running) -> None:
     assert of_one["runs"][0]["date"] <= of_two["runs"][0]["date"]
 
 
+@pytest.mark.slow
+def test_the_next_evaluation_waits_for_the_batch_of_one_that_was_stopped(page: Running) -> None:
+    first, second = (Client(page.base_url, verbose=False) for _ in range(2))
+    before = set(evaluating(page))
+    stopped = submitted(first, "demo", ["baseline"], 12, 1, "basic")
+    until(lambda: "2 of 12" in str(stopped.outputs()[-1:]) or stopped.done(), "no progress")
+    stopped.cancel()
+    following = submitted(second, "demo", ["baseline"], 2, 1, "basic")
+    most = 0
+    while not following.done():
+        most = max(most, len(set(evaluating(page)) - before))
+        sleep(0.05)
+    assert following.result()[2]["runs"][0]["state"] == "finished"
+    assert most == 1
+
+
 HOSTILE = ["../x", "/etc/passwd", "a\0b", "x" * 10_240, "", "demo\n"]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -97,6 +98,23 @@ def test_two_runs_are_compared_with_the_second_as_the_baseline(
     with urlopen(f"{page.base_url}{content['report']}", timeout=10) as answer:
         assert b"<!doctype html>" in answer.read()[:20]
         assert "sandbox" in answer.headers["content-security-policy"]
+
+
+def test_a_comparison_goes_when_another_is_made_long_after(
+    page: Running, client: Client, runs: Path
+) -> None:
+    def compared() -> str:
+        address: str = client.predict("good", "sweep/bad", api_name="/compare_runs")[1]["report"]
+        return address
+
+    old, new = compared(), compared()
+    made = runs / ".comparisons" / old.rpartition("/")[2]
+    then = made.stat().st_mtime - 2 * 3600.0  # app.keep_seconds is an hour
+    os.utime(made, (then, then))
+    compared()
+    assert not made.exists()
+    assert httpx.get(page.base_url + old).status_code == 404
+    assert httpx.get(page.base_url + new).status_code == 200
 
 
 REFUSED = r"Choose runs of the list|no finished run"
