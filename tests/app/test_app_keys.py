@@ -85,13 +85,13 @@ def test_the_page_counts_in_the_rates_of_its_caller(keyed: Running, tmp_path: Pa
     with pytest.raises(AppError, match="may send 5 s a minute"):
         transcribe(client, long_silence(tmp_path / "six.flac", 6.0))
     transcribe(client, CLIP)
-    for asked in (
-        lambda: transcribe(client, CLIP),
-        lambda: client.predict("", "date", False, api_name="/runs"),
-        lambda: client.predict("demo_digits", ["default"], 1, 0, "basic", api_name="/evaluate"),
+    for name, given in (
+        ("/transcribe", (handle_file(CLIP), "default")),
+        ("/runs", ("", "date", False)),
+        ("/evaluate", ("demo_digits", ["default"], 1, 0, "basic")),
     ):
         with pytest.raises(AppError, match="2 requests a minute for this key"):
-            asked()
+            client.predict(*given, api_name=name)
 
 
 def test_a_revoked_key_is_shut_out_at_once(keyed: Running) -> None:
