@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from whisperlab.normalize.symbols import (
     remove_bracketed,
     symbols_to_spaces,
+    symbols_to_spaces_keeping_marks,
     symbols_to_spaces_without_diacritics,
 )
 
@@ -42,3 +47,11 @@ def test_a_looping_models_brackets_stay_and_do_not_hang(sign: str) -> None:
     # Searched from each of them to the end, these would be 2e10 steps.
     text = "a (b) [c] " + sign * 200_000
     assert remove_bracketed(text) == "a   " + sign * 200_000
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_ascii_texts_lose_exactly_their_symbols(text: str) -> None:
+    expected = "".join(
+        " " if unicodedata.category(character)[0] in "MSP" else character for character in text
+    )
+    assert symbols_to_spaces(text) == symbols_to_spaces_keeping_marks(text) == expected

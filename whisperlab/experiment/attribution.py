@@ -16,7 +16,12 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from whisperlab.experiment.scoring import ScoredUtterance, read_texts, score_readings_of
+from whisperlab.experiment.scoring import (
+    ScoredUtterance,
+    SharedEdits,
+    read_texts,
+    score_readings_of,
+)
 from whisperlab.metric.alignment import Edit, count
 from whisperlab.metric.counts import ErrorCounts
 from whisperlab.metric.protocol import Metric
@@ -137,7 +142,7 @@ def score_by_rule(
     """
     stages = _Stages(profile)
     tallies = [_Tally() for _ in stages.names]
-    shared: dict[Edit, Edit] = {}
+    shared: SharedEdits = {}
     scored = []
     for outcome in sorted(outcomes, key=lambda outcome: outcome.id):
         texts, said, heard = stages.read(outcome)

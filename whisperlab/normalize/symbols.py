@@ -92,7 +92,16 @@ def symbols_to_spaces_without_diacritics(text: str, keep: str) -> str:
 
 
 def _each(text: str, write: Callable[[str], str]) -> str:
+    if text.isascii():
+        return text.translate(_ascii(write))
     return "".join(character if character.isalnum() else write(character) for character in text)
+
+
+@lru_cache(maxsize=8)
+def _ascii(write: Callable[[str], str]) -> dict[int, str]:
+    """Returns what becomes of each ASCII character: a table, because most texts are ASCII."""
+    characters = map(chr, range(128))
+    return {ord(each): each if each.isalnum() else write(each) for each in characters}
 
 
 def _spaced(character: str) -> str:
