@@ -6,7 +6,8 @@ configuration. It does not know references, scores, ledgers or YAML.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -182,12 +183,38 @@ class Transcriber:
             ConfigError: the engine refuses an option.
             ModelError: the engine cannot be loaded.
         """
+        self.load()
+        return self._recognise([self._prepare(source) for source in batch], watch)
+
+    def recognise_all(self, batches: Iterable[Sequence[Source]]) -> Iterator[list[Recognition]]:
+        """Yields the Recognitions of one batch after the other, as ``recognise`` gives them.
+
+        While the engine has a batch, a thread reads, decodes and preprocesses the next one; never
+        more than that is held.
+
+        Raises:
+            ConfigError: the engine refuses an option.
+            ModelError: the engine cannot be loaded.
+        """
+        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+
+            def prepare(batch: Sequence[Source]) -> list[_Job]:
+                return [self._prepare(source) for source in batch]
+
+            waiting: Future[list[_Job]] | None = None
+            for batch in batches:
+                ready, waiting = waiting, reader.submit(prepare, batch)
+                if ready is not None:
+                    yield self._recognise(ready.result(), None)
+            if waiting is not None:
+                yield self._recognise(waiting.result(), None)
+
+    def _recognise(self, jobs: Sequence[_Job], watch: Watch | None) -> list[Recognition]:
         engine = self.load()
-        jobs = [self._prepare(source) for source in batch]
         pieces = [(index, piece) for index, job in enumerate(jobs) for piece in job.pieces]
         listener = watch if watch is not None else SilentWatch()
-        for first in range(0, len(pieces), max(1, len(batch))):
-            self._run(engine, jobs, pieces[first : first + len(batch)], listener)
+        for first in range(0, len(pieces), max(1, len(jobs))):
+            self._run(engine, jobs, pieces[first : first + len(jobs)], listener)
         return [self._finish(job) for job in jobs]
 
     def _prepare(self, source: Source) -> _Job:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import tee
 from pathlib import Path
 from time import perf_counter
 from typing import Protocol
@@ -238,15 +239,15 @@ def _main_pass(
     audio_seconds = 0.0
     meter = EnergyMeter()
     started = perf_counter()
-    for number, batch in enumerate(_batches(experiment.dataset, experiment.batch_size)):
-        if not experiment.shard.holds(number):
-            continue
-        for utterance in batch:
-            if utterance.declared_seconds is not None:
-                declared[utterance.id] = utterance.declared_seconds
-        if all(utterance.id in ledger.recorded for utterance in batch):
-            continue
-        outcomes = _transcribe(experiment.transcriber, batch, attempt)
+    due, sounds = tee(_due(experiment, ledger, declared))
+    recognised = experiment.transcriber.recognise_all(
+        [utterance.audio for utterance in batch] for batch in sounds
+    )
+    for recognitions, batch in zip(recognised, due, strict=False):
+        outcomes = [
+            outcome_of(utterance, recognition, attempt)
+            for utterance, recognition in zip(batch, recognitions, strict=True)
+        ]
         missing = [outcome for outcome in outcomes if outcome.id not in ledger.recorded]
         ledger.append(missing)
         audio_seconds += sum(outcome.audio_seconds or 0.0 for outcome in outcomes)
@@ -280,6 +281,20 @@ def _check_durations(outcomes: Sequence[Outcome], declared: Mapping[str, float])
     return mismatches
 
 
+def _due(
+    experiment: Experiment, ledger: Ledger, declared: dict[str, float]
+) -> Iterator[list[Utterance]]:
+    """Yields the shard's batches that the ledger does not hold; notes the declared seconds of all."""
+    for number, batch in enumerate(_batches(experiment.dataset, experiment.batch_size)):
+        if not experiment.shard.holds(number):
+            continue
+        for utterance in batch:
+            if utterance.declared_seconds is not None:
+                declared[utterance.id] = utterance.declared_seconds
+        if not all(utterance.id in ledger.recorded for utterance in batch):
+            yield batch
+
+
 def _batches(dataset: Dataset, size: int) -> Iterator[list[Utterance]]:
     """Yields the dataset in its order, ``size`` at a time: the same batches in every attempt."""
     batch: list[Utterance] = []
@@ -290,16 +305,6 @@ def _batches(dataset: Dataset, size: int) -> Iterator[list[Utterance]]:
             batch = []
     if batch:
         yield batch
-
-
-def _transcribe(
-    transcriber: Transcriber, batch: Sequence[Utterance], attempt: int
-) -> list[Outcome]:
-    recognitions = transcriber.recognise([utterance.audio for utterance in batch])
-    return [
-        outcome_of(utterance, recognition, attempt)
-        for utterance, recognition in zip(batch, recognitions, strict=True)
-    ]
 
 
 def outcome_of(utterance: Utterance, recognition: Recognition, attempt: int) -> Outcome:
