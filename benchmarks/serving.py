@@ -2,6 +2,7 @@
 
     python benchmarks/serving.py texts      --data ../shared/data/fsdd   # 200 recordings, 32 at a time, three rounds
     python benchmarks/serving.py throughput --data ../shared/data/fsdd   # concurrency 1, 8, 32; batching on and off
+    python benchmarks/serving.py throughput --data ../shared/data/fsdd --override engine=openvino
     python benchmarks/serving.py overload   --data ../shared/data/fsdd   # open loop at 2x capacity, 60 s
     python benchmarks/serving.py drain      --data ../shared/data/fsdd   # SIGTERM under load
     python benchmarks/serving.py memory     --data ../shared/data/fsdd   # 5,000 requests
@@ -121,15 +122,15 @@ def cpu_seconds(process: subprocess.Popen[str]) -> float:
     return sum(t.user + t.system for t in times)
 
 
-def texts(data: Path, rounds: int = ROUNDS) -> None:
+def texts(data: Path, rounds: int = ROUNDS, overrides: Sequence[str] = ()) -> None:
     """200 different recordings, 32 at a time, shuffled, three rounds, against one by one in process."""
     sounds = recordings(data, 200)
-    lab = load("default", "decode.language=en")
+    lab = load("default", "decode.language=en", *overrides)
     offline = [lab.transcribe(sound).text for sound in sounds]
     print("| round | requests | concurrency | answered | of these equal to one by one in process |")
     print("|---|---|---|---|---|")
     patient = ("serve.limits.queue_size=256", "serve.limits.queue_seconds=600")
-    with server(*patient, "serve.batch.max_size=8") as running:
+    with server(*patient, "serve.batch.max_size=8", *overrides) as running:
         for turn in range(rounds):
             order = random.Random(turn).sample(range(len(sounds)), len(sounds))
             answers = asyncio.run(all_of(running.base_url, [sounds[n] for n in order], 32))
@@ -144,13 +145,17 @@ def texts(data: Path, rounds: int = ROUNDS) -> None:
                     print(f"recording {n}: {status} {text!r} instead of {offline[n]!r}", file=sys.stderr)  # fmt: skip
 
 
-def throughput(data: Path, rounds: int = ROUNDS) -> None:
-    """Requests a second at concurrency 1, 8 and 32, batching on and off, interleaved."""
+def throughput(data: Path, rounds: int = ROUNDS, overrides: Sequence[str] = ()) -> None:
+    """Requests a second at concurrency 1, 8 and 32, batching on and off, interleaved; equal texts."""
     sounds = recordings(data, 96)
+    lab = load("default", "decode.language=en", *overrides)
+    offline = [lab.transcribe(sound).text for sound in sounds]
+    lab.unload()
+    unequal: Counter[tuple[str, int]] = Counter()
     rows: dict[tuple[str, int], list[tuple[float, float, list[float]]]] = {}
     with (
-        server("serve.limits.queue_size=256", "serve.batch.max_size=8") as batched,
-        server("serve.limits.queue_size=256", "serve.batch.mode=off") as single,
+        server("serve.limits.queue_size=256", "serve.batch.max_size=8", *overrides) as batched,
+        server("serve.limits.queue_size=256", "serve.batch.mode=off", *overrides) as single,
     ):
         for _ in range(rounds):
             for name, running in (("on (8)", batched), ("off", single)):
@@ -161,16 +166,20 @@ def throughput(data: Path, rounds: int = ROUNDS) -> None:
                     wall = perf_counter() - started
                     spent = (cpu_seconds(running.process) - cpu) / len(some)
                     took = [seconds for _, _, seconds in answers]
+                    unequal[name, concurrency] += sum(
+                        text != expected
+                        for (_, text, _), expected in zip(answers, offline, strict=False)
+                    )
                     rows.setdefault((name, concurrency), []).append((len(some) / wall, spent, took))
-    print("| batching | concurrency | requests/s | CPU s a request | p50 s | p95 s |")
-    print("|---|---|---|---|---|---|")
+    print("| batching | concurrency | requests/s | CPU s a request | p50 s | p95 s | other texts |")
+    print("|---|---|---|---|---|---|---|")
     for (name, concurrency), found in rows.items():
         rate = statistics.median(rate for rate, _, _ in found)
         spent = statistics.median(spent for _, spent, _ in found)
         took = [seconds for _, _, some in found for seconds in some]
         print(
             f"| {name} | {concurrency} | {rate:.2f} | {spent:.3f} | {quantile(took, 0.5):.2f} | "
-            f"{quantile(took, 0.95):.2f} |"
+            f"{quantile(took, 0.95):.2f} | {unequal[name, concurrency]} of {len(took)} |"
         )
 
 
@@ -326,10 +335,11 @@ def main() -> None:
     parser.add_argument("campaign", choices=CAMPAIGNS)
     parser.add_argument("--data", type=Path, required=True, help="the folder fsdd of the test recordings")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="of texts and throughput")
+    parser.add_argument("--override", action="append", default=[], help="of the server, such as engine=openvino")  # fmt: skip
     given = parser.parse_args()
     campaign = CAMPAIGNS[given.campaign]
     if given.campaign in ("texts", "throughput"):
-        campaign(given.data, given.rounds)
+        campaign(given.data, given.rounds, given.override)
     else:
         campaign(given.data)
 
