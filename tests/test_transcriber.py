@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -390,59 +389,3 @@ def test_a_variant_decodes_otherwise_on_the_same_engine() -> None:
     assert variant.load() is lab.load()
     assert variant.options.language == "de"
     assert lab.options.language is None
-
-
-def levels_of(*levels: float) -> list[Samples]:
-    return [np.full(SAMPLE_RATE_HZ, level, np.float32) for level in levels]
-
-
-def test_batches_one_after_the_other_give_what_each_gives_alone() -> None:
-    batches = [levels_of(0.3, POISON), levels_of(0.4, 0.0), levels_of(0.5)]
-    alone = [transcriber(BeepEngine()).recognise(batch) for batch in batches]
-    found = list(transcriber(BeepEngine()).recognise_all(batches))
-    assert [[(one.transcript, str(one.error)) for one in batch] for batch in found] == [
-        [(one.transcript, str(one.error)) for one in batch] for batch in alone
-    ]
-
-
-@dataclass
-class Announces:
-    """A preprocessing step that says when the sound of level 0.4 has come to it."""
-
-    come: threading.Event = field(default_factory=threading.Event)
-
-    def __call__(self, waveform: Waveform) -> Waveform:
-        if waveform.samples[0] == np.float32(0.4):
-            self.come.set()
-        return waveform
-
-
-@dataclass
-class WaitsForTheNext(BeepEngine):
-    """Hears a batch only when the sound behind it has been prepared, or after five seconds."""
-
-    step: Announces = field(default_factory=Announces)
-    ahead: list[bool] = field(default_factory=list)
-
-    def transcribe(
-        self, batch: Sequence[Waveform], options: DecodeOptions, watch: Watch
-    ) -> list[Transcript]:
-        self.ahead.append(self.step.come.wait(5))
-        return BeepEngine.transcribe(self, batch, options, watch)
-
-
-def test_the_next_batch_is_prepared_while_the_engine_has_one_and_no_more() -> None:
-    engine = WaitsForTheNext()
-    pulled = []
-
-    def batches() -> Iterator[list[Samples]]:
-        for level in (0.3, 0.4, 0.5, 0.6):
-            pulled.append(level)
-            yield levels_of(level)
-
-    lab = Transcriber(BeepSettings(engine), WholeUtterance(), (engine.step,))
-    results = lab.recognise_all(batches())
-    next(results)
-    assert engine.ahead == [True]
-    assert pulled == [0.3, 0.4]
-    assert len(list(results)) == 3

@@ -6,8 +6,7 @@ configuration. It does not know references, scores, ledgers or YAML.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
 
@@ -184,32 +183,19 @@ class Transcriber:
             ModelError: the engine cannot be loaded.
         """
         self.load()
-        return self._recognise([self._prepare(source) for source in batch], watch)
+        return self.recognise_prepared(self.prepare(batch), watch)
 
-    def recognise_all(self, batches: Iterable[Sequence[Source]]) -> Iterator[list[Recognition]]:
-        """Yields the Recognitions of one batch after the other, as ``recognise`` gives them.
+    def prepare(self, batch: Sequence[Source]) -> list[_Job]:
+        """Reads, decodes, preprocesses and cuts sounds, for ``recognise_prepared`` alone.
 
-        While the engine has a batch, a thread reads, decodes and preprocesses the next one; never
-        more than that is held.
-
-        Raises:
-            ConfigError: the engine refuses an option.
-            ModelError: the engine cannot be loaded.
+        It does not touch the engine, so that a thread can do it while the engine is busy.
         """
-        with ThreadPoolExecutor(1, thread_name_prefix="read-ahead") as reader:
+        return [self._prepare(source) for source in batch]
 
-            def prepare(batch: Sequence[Source]) -> list[_Job]:
-                return [self._prepare(source) for source in batch]
-
-            waiting: Future[list[_Job]] | None = None
-            for batch in batches:
-                ready, waiting = waiting, reader.submit(prepare, batch)
-                if ready is not None:
-                    yield self._recognise(ready.result(), None)
-            if waiting is not None:
-                yield self._recognise(waiting.result(), None)
-
-    def _recognise(self, jobs: Sequence[_Job], watch: Watch | None) -> list[Recognition]:
+    def recognise_prepared(
+        self, jobs: Sequence[_Job], watch: Watch | None = None
+    ) -> list[Recognition]:
+        """Returns what ``recognise`` returns, for sounds that ``prepare`` has made ready."""
         engine = self.load()
         pieces = [(index, piece) for index, job in enumerate(jobs) for piece in job.pieces]
         listener = watch if watch is not None else SilentWatch()

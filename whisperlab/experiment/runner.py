@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import tee
 from pathlib import Path
 from time import perf_counter
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol
 
 from whisperlab.dataset.protocol import Dataset
 from whisperlab.device import hardware
@@ -20,6 +19,7 @@ from whisperlab.experiment.event_log import log_event, run_log
 from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import FINISHED, LEDGER, LOG, RunFolder
 from whisperlab.experiment.ledger import Ledger, read_ledger
+from whisperlab.experiment.read_ahead import ahead
 from whisperlab.experiment.result import Energy, Latency, RunCard, RunResult, Scores, Speed
 from whisperlab.experiment.scoring import rates, score_outcomes, tally
 from whisperlab.experiment.shard import WHOLE, Shard
@@ -239,14 +239,16 @@ def _main_pass(
     audio_seconds = 0.0
     meter = EnergyMeter()
     started = perf_counter()
-    due, sounds = tee(_due(experiment, ledger, declared))
-    recognised = experiment.transcriber.recognise_all(
-        [utterance.audio for utterance in batch] for batch in sounds
-    )
-    for recognitions, batch in zip(recognised, due, strict=False):
+    transcriber = experiment.transcriber
+
+    def prepare(batch: Sequence[Utterance]) -> _Ready:
+        return _Ready(batch, transcriber.prepare([utterance.audio for utterance in batch]))
+
+    for ready in ahead(_due(experiment, ledger, declared), prepare):
+        recognitions = transcriber.recognise_prepared(ready.jobs)
         outcomes = [
             outcome_of(utterance, recognition, attempt)
-            for utterance, recognition in zip(batch, recognitions, strict=True)
+            for utterance, recognition in zip(ready.batch, recognitions, strict=True)
         ]
         missing = [outcome for outcome in outcomes if outcome.id not in ledger.recorded]
         ledger.append(missing)
@@ -279,6 +281,13 @@ def _check_durations(outcomes: Sequence[Outcome], declared: Mapping[str, float])
             mismatches += 1
             log_event("duration differs", id=outcome.id, declared=expected, found=found)
     return mismatches
+
+
+class _Ready(NamedTuple):
+    """A batch whose sounds wait for the engine."""
+
+    batch: Sequence[Utterance]
+    jobs: Sequence[Any]
 
 
 def _due(
