@@ -108,7 +108,7 @@ def test_two_configurations_are_compared_word_by_word(app: Running, browser: Any
     with open_page(browser, app.base_url) as page:
         panel = compare(page, DEMO / "digits-02.flac", "five six")
         cards = panel.locator(".wl-card")
-        assert cards.locator("h3").all_inner_texts() == ["default", "baseline"]
+        assert cards.locator("h2").all_inner_texts() == ["default", "baseline"]
         first = cards.first
         assert "WER 50.0 %" in first.inner_text()
         assert (first.locator("del").inner_text(), first.locator("ins").inner_text()) == (
