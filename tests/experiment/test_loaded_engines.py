@@ -20,7 +20,7 @@ from whisperlab.transcript import Transcript
 SOUND = Waveform(np.zeros(8_000, dtype=np.float32))
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class Named:
     """Settings that count how often they are loaded; the engine says its settings' name."""
 
