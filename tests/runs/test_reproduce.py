@@ -50,6 +50,7 @@ def reproduce(*arguments: object) -> subprocess.CompletedProcess[str]:
 def test_a_run_that_repeats_itself_is_reproduced(first: Path) -> None:
     done = reproduce(first)
     assert done.returncode == 0, done.stderr
+    assert "the same: configuration, dataset, " in done.stdout
     assert "texts: 5 of 5 utterances equal (100.0 %)" in done.stdout
     assert "reproduced: every text, state and score is the same" in done.stdout
     again = first.with_name("first-reproduced")

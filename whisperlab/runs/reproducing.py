@@ -72,6 +72,9 @@ class _Lines:
 
 def verdict(found: Reproduction) -> Iterator[str]:
     """Yields the result in lines: texts, the utterances that differ, one sentence."""
+    same = [name for name, changed in _sections(found).items() if not changed]
+    if same:
+        yield f"the same: {', '.join(same)}"
     texts = found.texts
     yield (
         f"texts: {texts.equal:,} of {texts.utterances:,} utterances equal "
@@ -89,20 +92,20 @@ def verdict(found: Reproduction) -> Iterator[str]:
 
 
 def _tables(found: Reproduction) -> Iterator[Table]:
-    sections = {
+    for name, changed in _sections(found).items():
+        if changed:
+            yield _table(name, [_changed_row(entry) for entry in changed])
+    yield _table("scores and times", [_figure_row(entry) for entry in _figures(found)])
+
+
+def _sections(found: Reproduction) -> dict[str, tuple[Changed, ...]]:
+    return {
         "configuration": found.configuration,
         "dataset": found.dataset,
         "code": found.code,
         "versions": found.versions,
         "machine": found.machine,
     }
-    same = [name for name, changed in sections.items() if not changed]
-    if same:
-        yield _table(f"the same: {', '.join(same)}", [])
-    for name, changed in sections.items():
-        if changed:
-            yield _table(name, [_changed_row(entry) for entry in changed])
-    yield _table("scores and times", [_figure_row(entry) for entry in _figures(found)])
 
 
 def _figures(found: Reproduction) -> list[Figure]:
@@ -110,12 +113,11 @@ def _figures(found: Reproduction) -> list[Figure]:
 
 
 def _table(title: str, rows: Sequence[tuple[str, str, str]]) -> Table:
-    table = Table(title=title, title_justify="left", box=SIMPLE, show_header=bool(rows))
-    if rows:
-        for heading in ("", "before", "after"):
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            table.add_row(*map(Text, row))
+    table = Table(title=title, title_justify="left", box=SIMPLE)
+    for heading in ("", "before", "after"):
+        table.add_column(heading, overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
     return table
 
 
