@@ -52,10 +52,14 @@ def random_checkpoint(folder: Path, size: str, n_tokens: int) -> Path:
     tokens -= np.outer(tokens @ end, end)
     tokens[:LETTERS] = 0.0
     tokens[TEXT_TOKENS:] = 0.0
-    tokens[TEXT_TOKENS] = end
+    tokens[TEXT_TOKENS] = 4.0 * end  # above every word, whose embeddings have norms of 1 to 1.4
     last = PROMPT_TOKENS - 1 + n_tokens
     positions[:last] -= PULL * end
     positions[last:] += PULL * end
+    # A word of its own at every position: a text that repeats one word would be taken for a loop.
+    words = np.random.default_rng(1).integers(LETTERS, TEXT_TOKENS, len(positions))
+    said = tokens[words]
+    positions += PULL * said / np.linalg.norm(said, axis=1, keepdims=True)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
     return folder
 
