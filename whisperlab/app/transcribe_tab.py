@@ -30,6 +30,7 @@ from whisperlab.app.speech import Heard, Speech
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import Task
 from whisperlab.languages import ENGLISH_NAMES
+from whisperlab.report import notation
 from whisperlab.serve.problems import ApiError
 from whisperlab.stopwatch import Stopwatch
 from whisperlab.subtitles import FORMATS
@@ -199,7 +200,7 @@ def _finished(speech: Speech, name: str, heard: Heard, waveform: Waveform, drawn
     }
     spent = sum(s for stage, s in heard.timings.items() if stage != "total")
     state = (
-        f"{len(transcript.segments)} segments, {waveform.duration_seconds:.1f} s of sound in "
+        f"{notation.plural(len(transcript.segments), 'segment')}, {waveform.duration_seconds:.1f} s of sound in "
         f"{spent:.1f} s."
         if transcript.text
         else "No speech was heard."
