@@ -94,7 +94,7 @@ def transcribe_example(page: Any) -> Any:
     panel.get_by_text("digits-02.flac").first.click()
     panel.get_by_role("button", name="Clear").first.wait_for()
     press(panel, "Transcribe")
-    panel.get_by_text("1 segments").wait_for()
+    panel.get_by_text("1 segment,").wait_for()
     return panel
 
 
