@@ -54,12 +54,12 @@ def test_a_large_run_is_drawn_by_an_even_subset(result: RunResult) -> None:
 
 
 def test_stages_are_ordered_by_time_and_total_is_not_a_stage() -> None:
-    bars = str(stage_bars({"read": 1.0, "total": 4.0, "encode": 3.0}))
+    bars = str(stage_bars({"read": 1.0, "total": 4.0, "encode": 3.0}, {"encode": 1.5}))
     assert re.findall(r"<span>(\w+)</span>", bars) == ["encode", "read"]
-    assert re.findall(r"width:([\d.]+)%", bars) == ["100.00", "33.33"]
+    assert re.findall(r"width:([\d.]+)%", bars) == ["100.00", "50.00", "33.33"]
     assert re.findall(r"([\d.]+) %", bars) == ["75.0", "25.0"]
 
 
 def test_no_stage_is_no_bar() -> None:
-    assert stage_bars({}) == ""
-    assert stage_bars({"total": 1.0}) == ""
+    assert stage_bars({}, {}) == ""
+    assert stage_bars({"total": 1.0}, {}) == ""

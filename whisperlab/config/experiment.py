@@ -6,8 +6,9 @@ Owns what a run card says. It does not know how a run goes on or what a command 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,20 @@ from whisperlab.config.build import (
     configuration_hash,
     validate,
 )
-from whisperlab.device import default_batch_size, hardware, resolve
+from whisperlab.device import Quantization, ResolvedKind, default_batch_size, hardware, resolve
+from whisperlab.engine.model import ModelSpec
 from whisperlab.experiment.failure_settings import FailureSettings
 from whisperlab.experiment.failures import analyse_run
+from whisperlab.experiment.floor import measured_floor
 from whisperlab.experiment.folder import fingerprint
 from whisperlab.experiment.provenance import git_state, versions
-from whisperlab.experiment.result import RunCard, RunResult
+from whisperlab.experiment.result import Floor, RunCard, RunResult
 from whisperlab.experiment.runner import Experiment
 from whisperlab.experiment.scoring import score_outcomes, slice_scores
 from whisperlab.experiment.settings import RunSettings
 from whisperlab.experiment.shard import WHOLE, Shard
 from whisperlab.report.html import write_report
+from whisperlab.utterance import Outcome
 
 SETTINGS_KEYS = tuple(RunSettings.__dataclass_fields__)
 
@@ -100,5 +104,15 @@ def build_experiment(
         batch_size=batch_size,
         latency_utterances=settings.latency_utterances,
         resamples=settings.resamples,
+        floor=_floor(config, kind, batch_size) if settings.profile_stages else None,
         shard=settings.shard,
     )
+
+
+def _floor(
+    config: Mapping[str, Any], kind: ResolvedKind, batch_size: int
+) -> Callable[[Sequence[Outcome]], Floor | None]:
+    """Returns what measures the floor of this configuration's stages."""
+    model = validate(ModelSpec, config["model"], "model")
+    quantization = validate(Quantization, config["quantization"], "quantization")
+    return partial(measured_floor, model, kind, quantization.name, batch_size)

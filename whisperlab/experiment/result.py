@@ -109,6 +109,18 @@ class Latency:
 
 
 @dataclass(frozen=True, slots=True)
+class Floor:
+    """The least that a run's work can take at the rates that its machine was measured to reach.
+
+    ``stages`` are seconds: ``encode`` by its arithmetic, ``decode_tokens`` by its way through memory.
+    """
+
+    operations_per_second: float
+    bytes_per_second: float
+    stages: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Speed:
     """Throughput of the main pass and latency of the timed sample.
 
@@ -130,6 +142,8 @@ class Speed:
     rtfx_warm: float | None = None
     tokens: int | None = None
     decode_seconds_per_token: float | None = None
+    floor: Floor | None = None
+    """Measured with ``profile_stages=true``, where the engine tells its encoder's time."""
 
 
 @dataclass(frozen=True, slots=True)

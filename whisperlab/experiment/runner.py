@@ -5,7 +5,7 @@ Owns the order of things in a run and what a resume may skip. It does not know Y
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -20,7 +20,7 @@ from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import FINISHED, LEDGER, LOG, RunFolder
 from whisperlab.experiment.ledger import Ledger, read_ledger
 from whisperlab.experiment.read_ahead import ahead
-from whisperlab.experiment.result import Energy, Latency, RunCard, RunResult, Scores, Speed
+from whisperlab.experiment.result import Energy, Floor, Latency, RunCard, RunResult, Scores, Speed
 from whisperlab.experiment.scoring import rates, score_outcomes, tally
 from whisperlab.experiment.shard import WHOLE, Shard
 from whisperlab.experiment.timing import (
@@ -67,7 +67,8 @@ class Experiment:
     """Everything a run needs: what transcribes, what is transcribed, how it is scored.
 
     ``card`` is complete but for its attempts. ``batch_size`` utterances go through the engine
-    together; only the batches of ``shard`` do. ``latency_utterances`` are timed again one at a time after the main pass.
+    together; only the batches of ``shard`` do. ``latency_utterances`` are timed again one at a time after
+    the main pass. ``floor`` measures what their work must take at least, where that is wanted.
     """
 
     transcriber: Transcriber
@@ -79,6 +80,7 @@ class Experiment:
     latency_utterances: int
     resamples: int
     shard: Shard = WHOLE
+    floor: Callable[[Sequence[Outcome]], Floor | None] | None = None
 
 
 def run_experiment(experiment: Experiment, run_dir: Path, progress: Progress) -> RunResult:
@@ -186,6 +188,7 @@ def _finish_run(
                 stages=stage_seconds(outcomes),
                 tokens=emitted_tokens(outcomes),
                 decode_seconds_per_token=decoder_per_token(outcomes),
+                floor=None if experiment.floor is None else experiment.floor(outcomes),
             ),
             memory=main.memory,
             energy=main.energy,

@@ -22,4 +22,5 @@ class RunSettings:
     latency_utterances: Annotated[int, Field(ge=0)]
     resamples: Annotated[int, Field(ge=1, le=1_000_000)]
     max_failed_fraction: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+    profile_stages: bool = False
     shard: Shard = WHOLE

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from whisperlab.experiment.result import Rate, RunResult
 from whisperlab.report import notation
+from whisperlab.report.floor import rates_line, stage_lines
 from whisperlab.report.run_card import code_version, kind, plain, system
 from whisperlab.report.summary import METRIC_TITLES, latency_details, primary_first, spoken
 from whisperlab.utterance import State
@@ -94,6 +95,10 @@ def _lines(result: RunResult) -> Iterator[tuple[str, str, str]]:
         yield "latency", notation.DASH, "no utterance was timed one at a time"
     for line in latency_details(latency):
         yield "", "", line
+    for name, line in stage_lines(speed):
+        yield name, "", line
+    if speed.floor is not None:
+        yield "", "", rates_line(speed.floor)
     if result.card.model.get("note"):
         yield "model", str(result.card.model.get("name")), str(result.card.model["note"])
     yield "profile", scores.profile.get("name", notation.DASH), scores.profile.get("hash", "")

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from whisperlab.experiment.result import RunResult
 from whisperlab.report import notation
 from whisperlab.report.drawing import new_axes, svg
+from whisperlab.report.floor import rates_line
 from whisperlab.report.markup import Markup, element
 from whisperlab.report.summary import spoken
 from whisperlab.utterance import Outcome, State
@@ -47,8 +48,11 @@ def time_figures(result: RunResult) -> Markup:
         parts.append(
             element("figure", scatter(_subset(timed)), element("figcaption", note), class_="card")
         )
-    if bars := stage_bars(result.scores.speed.stages):
+    floor = result.scores.speed.floor
+    if bars := stage_bars(result.scores.speed.stages, {} if floor is None else floor.stages):
         note = "Seconds by stage, summed over the utterances."
+        if floor is not None:
+            note += f" The dark part is the least that it can take: {rates_line(floor)}."
         parts.append(element("figure", bars, element("figcaption", note), class_="card"))
     if not parts:
         parts.append(element("p", "No utterance has recorded times.", class_="detail"))
@@ -102,8 +106,11 @@ def scatter(outcomes: Sequence[Outcome]) -> Markup:
         )
 
 
-def stage_bars(stages: Mapping[str, float]) -> Markup:
-    """Returns one bar a stage, longest first; ``total`` is the sum and not a stage."""
+def stage_bars(stages: Mapping[str, float], least: Mapping[str, float]) -> Markup:
+    """Returns one bar a stage, longest first; ``total`` is the sum and not a stage.
+
+    The stages in ``least`` show how much of their time they need at least, in seconds.
+    """
     spent = sorted(
         ((name, value) for name, value in stages.items() if name != "total"),
         key=lambda item: -item[1],
@@ -117,7 +124,13 @@ def stage_bars(stages: Mapping[str, float]) -> Markup:
             "div",
             element("span", name.replace("_", " ")),
             element(
-                "span", element("span", style=f"width:{100 * value / longest:.2f}%"), class_="bar"
+                "span",
+                element(
+                    "span",
+                    *_floor_of(name, value, least),
+                    style=f"width:{100 * value / longest:.2f}%",
+                ),
+                class_="bar",
             ),
             element("span", notation.seconds(value), class_="number"),
             element("span", f"{100 * value / whole:.1f} %", class_="number detail"),
@@ -126,3 +139,11 @@ def stage_bars(stages: Mapping[str, float]) -> Markup:
         for name, value in spent
     ]
     return element("div", *rows, class_="stages")
+
+
+def _floor_of(name: str, seconds: float, least: Mapping[str, float]) -> list[Markup]:
+    if name not in least:
+        return []
+    share = min(1.0, least[name] / seconds)
+    return [element("span", class_="floor", style=f"width:{100 * share:.2f}%",
+                    title=f"floor {notation.seconds(least[name])}")]  # fmt: skip
