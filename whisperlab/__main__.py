@@ -5,7 +5,7 @@ from __future__ import annotations
 COMMANDS = {
     "whisperlab.eval": "measure a configuration on a dataset: WER with interval, speed, a report",
     "whisperlab.search": "race many configurations, recommend one, say how to serve it",
-    "whisperlab.runs": "work on finished runs and others' transcripts: compare, detectable, effects, gate, merge, rescore, score, track",
+    "whisperlab.runs": "finished runs: compare, detectable, effects, gate, matrix, merge, reproduce, rescore, score, track",
     "whisperlab.transcribe": "transcribe files to txt, srt, vtt, tsv, json",
     "whisperlab.serve": "serve configurations behind OpenAI's audio API",
     "whisperlab.app": "the page: transcribe, compare, evaluate in a browser, with the API beside it",

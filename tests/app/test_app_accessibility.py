@@ -26,6 +26,9 @@ CONTROLS = """panel => {
 }"""
 """Marks what a panel lets people use; returns its marks with names."""
 
+SETTLING_MS = 400
+"""Gradio's fading lasts 200."""
+
 FOCUSED = "document.activeElement.dataset.seen ?? ''"
 
 
@@ -70,7 +73,12 @@ def filled(page: Any, tab: str) -> Any:
 
 
 def findings(page: Any) -> list[str]:
-    """Returns what axe calls serious or worse."""
+    """Returns what axe calls serious or worse, once nothing is dimmed because it still loads."""
+    page.wait_for_timeout(SETTLING_MS)
+    for _ in range(100):
+        if not page.locator(".pending").count():
+            break
+        page.wait_for_timeout(SETTLING_MS)
     found = Axe().run(page).response["violations"]
     return [
         f"{one['id']}: {node['html'][:200]}"

@@ -60,7 +60,7 @@ def test_a_preset_is_hashed_as_what_it_chooses() -> None:
 
 
 def test_an_unknown_preset_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match=r"preset/turbot|turbot.*preset"):
+    with pytest.raises(ConfigError, match=r"preset=turbot: .*did you mean turbo"):
         whisperlab.load("turbot")
 
 

@@ -18,7 +18,7 @@ from whisperlab.errors import ConfigError
     ("override", "said"),
     [
         ("decode.beem_size=5", "did you mean decode.beam_size?"),
-        ("modle=tiny", "did you mean model?"),
+        ("modell=tiny", "did you mean model?"),
         ("model=tinny", "did you mean tiny?"),
         ("engine=hff", "did you mean hf?"),
         ("preprocess=[trimm]", "did you mean trim?"),
@@ -34,7 +34,10 @@ def test_a_mistyped_override_says_what_was_meant(override: str, said: str) -> No
 
 
 def test_a_choice_that_is_like_none_lists_them_all() -> None:
-    with pytest.raises(ConfigError, match="There are: hf, pocketsphinx, remote, replay") as caught:
+    with pytest.raises(
+        ConfigError,
+        match="There are: ctranslate2, hf, openvino, pocketsphinx, remote, replay, torch",
+    ) as caught:
         compose("eval", ["engine=zzzzzz"])
     assert "did you mean" not in str(caught.value)
 

@@ -185,7 +185,8 @@ class HfEngine:
 
         rows = [_Row(waveform.duration_seconds) for waveform in waveforms]
 
-        greedy = options.beam_size == 1 and set(options.temperatures) == {0.0}
+        # a fallback decodes fewer rows again, which the margins cannot tell apart
+        greedy = options.beam_size == 1 and tuple(options.temperatures) == (0.0,)
         shared = len(waveforms) > 1 and greedy and not _is_long(waveforms[0])
         margins = Margins() if shared else None
 

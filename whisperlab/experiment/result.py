@@ -129,11 +129,12 @@ class Speed:
     attempt. Its cold part apart: ``first_batch_seconds`` is the first batch, ``rtfx_warm`` the rest
     (``None`` where the first batch is all). ``stages`` sums seconds by stage over the utterances of
     the run; ``decode_seconds_per_token`` is its ``decode_tokens`` / ``tokens``, the tokens emitted,
-    timestamps included; both ``None`` where the engine tells no tokens.
+    timestamps included; both ``None`` where the engine tells no tokens. ``batch_size`` is ``None`` where
+    texts were scored that no run of ours made.
     """
 
     rtfx: float | None
-    batch_size: int
+    batch_size: int | None
     latency_seconds: Latency
     load_seconds: float | None
     stages: Mapping[str, float]

@@ -46,7 +46,7 @@ class PairwiseBets:
 
     >>> bets = PairwiseBets(count=2, margin=0.0)
     >>> bets.add(np.array([[1.0] * 12, [0.0] * 12]), words=np.full(12, 10.0), members=[0, 1])
-    >>> bets.log_capital()[0, 1] > np.log(20), bets.log_capital()[1, 0] < 0
+    >>> bool(bets.log_capital()[0, 1] > np.log(20)), bool(bets.log_capital()[1, 0] < 0)
     (True, True)
     """
 

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+import numpy as np
+
 FRAMES_A_POSITION: Final = 2
 """Feature frames that one encoder position hears: its second convolution has stride 2."""
 
@@ -54,7 +56,7 @@ def cut(tokens: Sequence[int], first_timestamp: int, *, seek: int, n_frames: int
         if times and tokens[times[-1]] != first_timestamp:
             end = seconds(times[-1])
         else:
-            end = offset + int(n_frames * SECONDS_A_FRAME / SECONDS_A_TIMESTAMP) * SECONDS_A_TIMESTAMP  # fmt: skip
+            end = offset + _timestamps_in(n_frames) * SECONDS_A_TIMESTAMP
         start = seconds(0) if tokens and is_time[0] else offset
         return Cut([Piece(start, end, 0, len(tokens))], n_frames)
     single_ending = is_time[-2:] == [False, True]
@@ -70,3 +72,8 @@ def cut(tokens: Sequence[int], first_timestamp: int, *, seek: int, n_frames: int
     if single_ending:
         return Cut(pieces, n_frames)
     return Cut(pieces, (tokens[first - 2] - first_timestamp) * FRAMES_A_POSITION)
+
+
+def _timestamps_in(n_frames: int) -> int:
+    """Returns how many timestamps fit, in the float32 arithmetic of the reference."""
+    return int(np.float32(n_frames) * np.float32(SECONDS_A_FRAME) / np.float32(SECONDS_A_TIMESTAMP))
