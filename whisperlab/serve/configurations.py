@@ -39,7 +39,7 @@ class Measured:
     wer_high: float | None
     rtfx: float | None
     latency_p95_seconds: float | None
-    batch_size: int
+    batch_size: int | None
 
 
 @dataclass(frozen=True)
