@@ -13,39 +13,27 @@ from typing import Any
 
 import psutil
 import pytest
+from replay_runs import content, evaluate
 
 from whisperlab.errors import ExecutorError
 from whisperlab.executor.local import LocalExecutor
 from whisperlab.executor.protocol import Part
-from whisperlab.experiment.ledger import read_ledger
 
-REPLAY = (
-    "engine=replay", "engine.default_text=one two three", "dataset=demo_digits", "batch_size=2",
-    "latency_utterances=0", "resamples=100", "engine.seconds_per_utterance=0.15",
-)  # fmt: skip
-
-
-def evaluate(folder: Path, *overrides: str) -> list[str]:
-    return [sys.executable, "-m", "whisperlab.eval", *REPLAY, *overrides, f"run_dir={folder}"]
-
-
-def content(folder: Path) -> tuple[Any, ...]:
-    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    texts = [(one.id, one.text, one.state) for one in read_ledger(folder / "ledger.jsonl")]
-    return scores["utterances"], scores["scores"], scores["fingerprint"], texts
+SECONDS = 0.15
+"""What an utterance takes: long enough to be killed in the middle of a run."""
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
     folder = tmp_path_factory.mktemp("whole")
-    subprocess.run(evaluate(folder), check=True, capture_output=True, timeout=300)
+    subprocess.run(evaluate(folder, SECONDS), check=True, capture_output=True, timeout=300)
     return content(folder)
 
 
 def test_a_worker_killed_in_mid_run_is_replaced_and_the_scores_are_those_of_one_piece(
     tmp_path: Path, whole: tuple[Any, ...]
 ) -> None:
-    command = evaluate(tmp_path, "executor=local", "executor.workers=2")
+    command = evaluate(tmp_path, SECONDS, "executor=local", "executor.workers=2")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         ledger = tmp_path / "parts" / "1" / "ledger.jsonl"
         deadline = time.monotonic() + 200
@@ -69,7 +57,7 @@ def test_a_worker_killed_in_mid_run_is_replaced_and_the_scores_are_those_of_one_
 def test_stopping_the_command_stops_its_workers_and_the_same_command_goes_on(
     tmp_path: Path, whole: tuple[Any, ...]
 ) -> None:
-    command = evaluate(tmp_path, "executor=local", "executor.workers=2")
+    command = evaluate(tmp_path, SECONDS, "executor=local", "executor.workers=2")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         ledger = tmp_path / "parts" / "0" / "ledger.jsonl"
         deadline = time.monotonic() + 200

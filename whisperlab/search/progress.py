@@ -41,7 +41,7 @@ class RaceBar:
             TextColumn("left at most"),
             TimeRemainingColumn(),
             console=self._console,
-            disable=not self._console.is_terminal,
+            disable=not (self._console.is_terminal or self._console.is_jupyter),
             transient=True,
         )
         self._task: TaskID = self._bar.add_task("starting", total=None)

@@ -1,0 +1,30 @@
+"""Runs of the replay engine over the demo's digits, as commands, and what such a run leaves."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from whisperlab.experiment.ledger import read_ledger
+
+REPLAY = (
+    "engine=replay", "engine.default_text=one two three", "dataset=demo_digits", "batch_size=2",
+    "latency_utterances=0", "resamples=100",
+)  # fmt: skip
+
+
+def evaluate(folder: Path, seconds: float, *overrides: str) -> list[str]:
+    """The command of a run into ``folder`` whose every utterance takes ``seconds``."""
+    return [
+        sys.executable, "-m", "whisperlab.eval", *REPLAY,
+        f"engine.seconds_per_utterance={seconds}", *overrides, f"run_dir={folder}",
+    ]  # fmt: skip
+
+
+def content(folder: Path) -> tuple[Any, ...]:
+    """What must be the same however the run came about."""
+    scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+    texts = [(one.id, one.text, one.state) for one in read_ledger(folder / "ledger.jsonl")]
+    return scores["utterances"], scores["scores"], scores["fingerprint"], texts
