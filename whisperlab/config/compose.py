@@ -55,6 +55,9 @@ def compose(
     """
     from hydra.errors import HydraException
 
+    if any(override.lstrip("+~").startswith("hydra") for override in overrides):
+        # Hydra's own section can name packages to import (hydra.searchpath=[pkg://...]).
+        raise ConfigError("hydra's own settings are not allowed here; use --config-dir")
     own = []
     if config_dir is not None:
         check_config_dir(config_dir)
@@ -109,8 +112,8 @@ def check_config_dir(folder: Path) -> None:
     """Raises unless every YAML file below a user's ``--config-dir`` is safe to hand to Hydra.
 
     Linked folders are looked through too: Hydra follows them. Anchors and aliases are refused (a
-    nine-level chain of them expands to a billion nodes), as are tags that name Python objects,
-    files over 1 MiB or 40 levels deep and files that are not UTF-8.
+    nine-level chain of them expands to a billion nodes), as are tags (they can name Python objects),
+    second documents, files over 1 MiB or 40 levels deep and files that are not UTF-8.
 
     Raises:
         ConfigError: naming the file, and the line where there is one.
@@ -159,15 +162,17 @@ def _yaml_files(folder: Path) -> Iterator[Path]:
 
 
 def _check_events(path: Path, text: str) -> None:
-    depth = 0
+    depth = documents = 0
     try:
         for event in yaml.parse(text, Loader=yaml.SafeLoader):
             where = path if event.start_mark is None else f"{path}:{event.start_mark.line + 1}"
             if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
                 raise ConfigError(f"{where}: YAML anchors are not allowed; use ${{key}} instead")
-            tag = str(getattr(event, "tag", None) or "")
-            if tag.startswith("tag:yaml.org,2002:python/"):
+            if tag := getattr(event, "tag", None):  # only where one is written
                 raise ConfigError(f"{where}: tag {tag} is not allowed; write plain values")
+            documents += isinstance(event, yaml.DocumentStartEvent)
+            if documents > 1:
+                raise ConfigError(f"{where}: expected one document, found '---'; use two files")
             depth += isinstance(event, yaml.CollectionStartEvent)
             depth -= isinstance(event, yaml.CollectionEndEvent)
             if depth > MAX_CONFIG_DEPTH:
