@@ -24,6 +24,7 @@ from whisperlab.errors import ConfigError
         ("preprocess=[trimm]", "did you mean trim?"),
         ("preset=turob", "did you mean turbo?"),
         ("dataset.sbset=3", "did you mean dataset.subset?"),
+        ("run_dir", "expected key=value, got 'run_dir'; --help lists the keys"),
     ],
 )
 def test_a_mistyped_override_says_what_was_meant(override: str, said: str) -> None:
@@ -46,6 +47,15 @@ def test_an_appended_key_that_is_mistyped_says_what_was_meant() -> None:
     config = compose("eval", ["preprocess=[trim]", "+preprocess.trim.treshold_db=3"])
     with pytest.raises(ConfigError, match=r"did you mean preprocess\.trim\.threshold_db\?"):
         build_transcriber(config)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [("english", "write en"), ("German", "write de"), ("de-AT", "write a code")],
+)
+def test_a_language_that_is_no_code_is_answered_with_one(written: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=f"decode.language: .*got '{written}'; {said}"):
+        build_transcriber(compose("eval", [f"decode.language={written}"]))
 
 
 def test_a_key_that_is_like_none_is_not_guessed() -> None:

@@ -15,7 +15,9 @@ def by_alias(row: dict[str, object]) -> Columns:
     return settle(row, audio=None, text=None, identifier=None, duration=None)
 
 
-@pytest.mark.parametrize("audio", ["audio_filepath", "audio", "path", "file_name"])
+@pytest.mark.parametrize(
+    "audio", ["audio_filepath", "audio", "path", "file_name", "filename", "file"]
+)
 @pytest.mark.parametrize("text", ["text", "sentence", "transcript", "reference"])
 def test_every_known_pair_of_names_is_found(audio: str, text: str) -> None:
     row: dict[str, object] = {audio: "a.wav", text: "yes"}
@@ -38,7 +40,7 @@ def test_a_named_column_overrides_the_known_names() -> None:
 
 @pytest.mark.parametrize("row", [{"text": "t"}, {"audio": "a"}, {}])
 def test_without_audio_or_text_the_message_names_what_is_there(row: dict[str, object]) -> None:
-    with pytest.raises(RowError, match=r"found .*; name it with dataset\.(audio|text)_column"):
+    with pytest.raises(RowError, match=r"found .*; .*name it with dataset\.(audio|text)_column"):
         by_alias(row)
 
 

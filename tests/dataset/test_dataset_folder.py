@@ -35,9 +35,18 @@ def test_a_bad_row_names_the_table_and_the_line(tmp_path: Path) -> None:
         len(dataset)
 
 
-def test_only_file_name_and_text_are_taken(tmp_path: Path) -> None:
-    dataset = folder(tmp_path, "path,text\na.wav,yes\n")
-    with pytest.raises(DatasetError, match=r"transcripts\.csv:2: expected a.*'file_name'"):
+@pytest.mark.parametrize("header", ["path,text", "file,transcript", "filename,transcription"])
+def test_columns_have_the_names_that_a_manifest_knows(header: str, tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"1")
+    [utterance] = folder(tmp_path, f"{header}\na.wav,yes\n")
+    assert (utterance.id, utterance.reference) == ("a", "yes")
+
+
+def test_columns_of_other_names_are_named_with_what_to_do(tmp_path: Path) -> None:
+    dataset = folder(tmp_path, "recording,text\na.wav,yes\n")
+    with pytest.raises(
+        DatasetError, match=r"transcripts\.csv:2: expected a.*'file_name'.*'recording'.*rename"
+    ):
         len(dataset)
 
 

@@ -25,6 +25,7 @@ from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import EngineSettings
 from whisperlab.errors import ConfigError
 from whisperlab.executor.protocol import Executor
+from whisperlab.languages import language_code
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.preprocess.protocol import Preprocessor
@@ -209,11 +210,14 @@ def invalid(error: ValidationError, key: str) -> ConfigError:
     where = ".".join([*([key] if key else []), *steps])
     got = first.get("input")
     shown = "" if isinstance(got, (Mapping, list)) else f", got {got!r}"
-    return ConfigError(f"{where}: {first['msg']}{shown}{_meant(first['type'], where)}")
+    return ConfigError(f"{where}: {first['msg']}{shown}{_meant(first['type'], where, got)}")
 
 
-def _meant(kind: str, where: str) -> str:
-    """Returns which key was probably meant by an unknown one, as the end of a sentence."""
+def _meant(kind: str, where: str, got: object) -> str:
+    """Returns which key or language was probably meant, as the end of a sentence."""
+    if kind == "string_pattern_mismatch" and where.endswith("language"):
+        code = language_code(str(got))
+        return f"; write {code}" if code else "; write a code as en or de, null detects it"
     if kind != "unexpected_keyword_argument":
         return ""
     from whisperlab.config.suggestions import nearest_key  # reads all of conf/

@@ -18,6 +18,7 @@ from whisperlab.config.arguments import nearest
 from whisperlab.config.compose import CONF_DIR, one_line
 
 _MISTYPED_KEY: Final = re.compile(r"Could not override '(?P<key>[^']+)'")
+_NO_EQUALS: Final = re.compile(r"Error parsing override '(?P<written>.*)' missing EQUAL")
 _MISSING_CHOICE: Final = re.compile(r"Could not (?:find|load) '(?P<choice>[^']+)'")
 
 
@@ -28,6 +29,9 @@ def explained(error: BaseException) -> str:
         found = _MISSING_CHOICE.search(said)
         if found is not None and "/" in found["choice"]:
             return _missing_choice(found["choice"], error.options)
+    bare = _NO_EQUALS.search(said)
+    if bare is not None:
+        return f"expected key=value, got {bare['written']!r}; --help lists the keys"
     mistyped = _MISTYPED_KEY.search(said)
     if mistyped is not None:
         return _mistyped_key(mistyped["key"], said)

@@ -15,9 +15,9 @@ from typing import NamedTuple, TypeGuard
 from whisperlab.dataset.rows import RowError
 from whisperlab.transcript import Word
 
-AUDIO_ALIASES = ("audio_filepath", "audio", "path", "file_name")
-"""NeMo's name first, then Common Voice's and the Hub's ``audiofolder``."""
-TEXT_ALIASES = ("text", "sentence", "transcript", "reference")
+AUDIO_ALIASES = ("audio_filepath", "audio", "path", "file_name", "filename", "file")
+"""NeMo's name first, then Common Voice's and the Hub's ``audiofolder``, then what people write."""
+TEXT_ALIASES = ("text", "sentence", "transcript", "transcription", "reference")
 ID_COLUMN = "id"
 DURATION_COLUMN = "duration"
 WORDS_COLUMN = "words"
@@ -200,8 +200,8 @@ def _first(row: Mapping[str, object], aliases: tuple[str, ...], role: str) -> st
         if name in row:
             return name
     raise RowError(
-        f"expected a column {' or '.join(map(repr, aliases))}, found {_names(row)}; name it with "
-        f"dataset.{role}_column=NAME"
+        f"expected a column {' or '.join(map(repr, aliases))}, found {_names(row)}; rename "
+        f"yours, or name it with dataset.{role}_column=NAME (dataset=manifest)"
     )
 
 

@@ -31,7 +31,7 @@ class FolderDataset:
     """Utterances of a folder, in the order of its table of transcripts.
 
     ``transcripts`` names the table inside the folder (CSV, TSV or JSON Lines) with the columns
-    ``file_name`` and ``text``; further columns are slices. A recording that the table leaves out is
+    ``file_name`` and ``text``, or others of a manifest's known names; further columns are slices. A recording that the table leaves out is
     no utterance. The other settings are those of ``ManifestDataset``.
     """
 
@@ -73,7 +73,7 @@ class FolderDataset:
         return Listing(
             path=table,
             open_rows=partial(open_rows, table, table_format(table)),
-            settle=partial(settle, audio="file_name", text="text", identifier=None, duration=None),
+            settle=partial(settle, audio=None, text=None, identifier=None, duration=None),
             root=self.path,
             allow_outside_root=self.allow_outside_root,
             on_error=self.on_error,
