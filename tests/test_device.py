@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import sys
+from types import SimpleNamespace
 from typing import Any, get_args
 
 import pydantic
@@ -20,6 +21,7 @@ from whisperlab.device import (
     QuantizationName,
     ResolvedKind,
     default_batch_size,
+    gpu_clocks_mhz,
     hardware,
     peak_allocated_bytes,
     precisions,
@@ -129,6 +131,43 @@ def test_hardware_is_json_and_agrees_with_the_system() -> None:
     assert found["architecture"] == platform.machine()
     assert found["processor"]
     assert found["torch_threads"] == torch.get_num_threads()
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/cpuinfo"), reason="needs Linux's /proc/cpuinfo")
+def test_the_processor_s_clock_is_what_the_kernel_says() -> None:
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        told = any(line.startswith("cpu MHz") for line in file)
+    clock = hardware()["processor_mhz"]
+    assert (clock is not None) == told
+    assert clock is None or 100 < clock < 10_000
+
+
+class NoNvidiaPackage:
+    """torch with a GPU, without the package by which it asks NVIDIA's driver."""
+
+    version = SimpleNamespace(cuda="13.0")
+
+    class cuda:  # noqa: N801 - torch's own name
+        @staticmethod
+        def device_count() -> int:
+            return 1
+
+        @staticmethod
+        def clock_rate(_: int) -> int:
+            raise ModuleNotFoundError("nvidia-ml-py does not seem to be installed")
+
+
+def test_gpus_that_do_not_tell_their_clock_have_none() -> None:
+    assert gpu_clocks_mhz(NoNvidiaPackage) == []
+
+
+@pytest.mark.gpu
+def test_each_gpu_tells_its_clock() -> None:
+    pytest.importorskip("pynvml", reason="the extra energy is not installed")
+    torch.ones(1, device="cuda")
+    clocks = hardware()["gpu_mhz"]
+    assert len(clocks) == torch.cuda.device_count()
+    assert all(100 < clock < 10_000 for clock in clocks)
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/meminfo"), reason="needs Linux's /proc/meminfo")

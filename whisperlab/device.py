@@ -182,28 +182,37 @@ class Hardware(TypedDict):
     """What a timing depends on, as ``run.json`` keeps it; ``None`` is unknown."""
 
     processor: str
+    processor_mhz: float | None
     architecture: str
     system: str
     logical_cores: int
     usable_cores: int
     memory_bytes: int | None
     gpus: list[str]
+    gpu_mhz: list[int]
     torch_threads: int | None
 
 
 def hardware() -> Hardware:
-    """Describes this machine: processor, cores, memory, GPUs and torch's threads.
+    """Describes this machine: processor, cores, memory, GPUs, their clocks and torch's threads.
 
-    ``usable_cores`` are those this process may run on. GPUs and torch's threads are known only
+    ``usable_cores`` are those this process may run on. ``processor_mhz``, the fastest core's, and
+    ``gpu_mhz``, one a GPU, are the clocks at this moment: a run card has those at the end of the run. GPUs and torch's threads are known only
     where something has imported torch already: describing a machine must not cost an import.
     """
     torch = sys.modules.get("torch")
     gpus: list[str] = []
+    clocks: list[int] = []
     if torch is not None and torch.cuda.is_available():
         gpus = [torch.cuda.get_device_name(n) for n in range(torch.cuda.device_count())]
+        clocks = gpu_clocks_mhz(torch)
+    described = _processor()
     logical = os.cpu_count() or 1
     return {
-        "processor": _processor_name(),
+        "processor": _name(described),
+        "processor_mhz": max(
+            (float(value) for key, value in described if key == "cpu MHz"), default=None
+        ),
         "architecture": platform.machine(),
         "system": platform.platform(),
         "logical_cores": logical,
@@ -213,21 +222,41 @@ def hardware() -> Hardware:
         else logical,
         "memory_bytes": _memory_bytes(),
         "gpus": gpus,
+        "gpu_mhz": clocks,
         "torch_threads": int(torch.get_num_threads()) if torch is not None else None,
     }
 
 
-def _processor_name() -> str:
-    r"""Returns the processor's name from ``/proc/cpuinfo`` (``model name\t: Intel(R) Xeon(R)``)."""
+def gpu_clocks_mhz(torch: Any) -> list[int]:
+    """Returns the clock of each GPU at this moment; none where NVIDIA's driver does not tell it.
+
+    torch asks the driver through the package of the extra ``energy``.
+    """
+    silent: tuple[type[Exception], ...] = (ImportError, RuntimeError)
+    nvml: Any = sys.modules.get("pynvml")
+    if nvml is not None:
+        silent += (nvml.NVMLError,)
+    if torch.version.cuda is None:
+        return []
+    try:
+        return [int(torch.cuda.clock_rate(n)) for n in range(torch.cuda.device_count())]
+    except silent:
+        return []
+
+
+def _processor() -> list[tuple[str, str]]:
+    r"""Returns what ``/proc/cpuinfo`` says of all cores (``cpu MHz\t\t: 2100.000``), nothing elsewhere."""
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
     except OSError:
-        return platform.processor() or platform.machine()
-    for line in text.splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() == "model name" and value.strip():
-            return value.strip()
-    return platform.processor() or platform.machine()
+        return []
+    pairs = (line.partition(":") for line in text.splitlines())
+    return [(key.strip(), value.strip()) for key, _, value in pairs if value.strip()]
+
+
+def _name(described: list[tuple[str, str]]) -> str:
+    named = (value for key, value in described if key == "model name")
+    return next(named, platform.processor() or platform.machine())
 
 
 def _memory_bytes() -> int | None:

@@ -131,6 +131,18 @@ def test_long_form_equals_transformers(
     check_equality(engine, [long], LONG_CASES[case])
 
 
+@pytest.mark.parametrize("beam_size", [1, 2])
+@pytest.mark.parametrize("engine", OURS)
+def test_the_first_token_comes_after_the_encoder_and_before_the_text(
+    strings: list[Waveform], engine: str, beam_size: int
+) -> None:
+    for one in said(engine, replace(ENGLISH, beam_size=beam_size), strings[:2]):
+        assert one.first_token_seconds is not None
+        # each of two has half of the engine's seconds for its share
+        encoded = 2 * (one.stages["features"] + one.stages["encode"])
+        assert encoded < one.first_token_seconds < 2 * sum(one.stages.values())
+
+
 @pytest.mark.parametrize("engine", OURS)
 def test_a_short_sound_s_text_does_not_depend_on_its_neighbours(
     strings: list[Waveform], long: Waveform, engine: str

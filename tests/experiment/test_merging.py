@@ -90,6 +90,16 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return shards(tmp_path_factory.mktemp("shards"), *REPLAY)
 
 
+def test_a_merged_run_tells_what_one_worker_did(finished: list[Path], tmp_path: Path) -> None:
+    parts = [read_run(folder) for folder in finished]
+    audio = [sum(outcome.audio_seconds or 0.0 for outcome in part.outcomes) for part in parts]
+    rates = [part.scores.speed.rtfx for part in parts]
+    walls = [seconds / rate for seconds, rate in zip(audio, rates, strict=True) if rate]
+    speed = merge_folders(finished, tmp_path / "merged").scores.speed
+    assert (speed.rtfx, speed.shards, speed.resumed) == (None, len(walls), False)
+    assert speed.rtfx_of_shards == pytest.approx(sum(audio) / sum(walls))
+
+
 def test_a_missing_shard_is_named(finished: list[Path], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"all 3 shards, missing: 2"):
         merge_folders([part for part in finished if part.name != "part-2"], tmp_path / "merged")

@@ -3,6 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from rich.console import Console, RenderableType
 
 from whisperlab.experiment.result import Latency, Rate, RunResult
@@ -57,8 +58,23 @@ def test_undefined_values_are_dashes_with_a_reason(result: RunResult) -> None:
     )
     shown = lines(run_table(replace(result, scores=scores)))
     assert "WER – no scored utterance has reference words" in shown
-    assert "RTFx – resumed: time was not taken in one piece" in shown
+    assert "RTFx – the run was resumed, its time was not taken in one piece" in shown
     assert "latency – no utterance was timed one at a time" in shown
+
+
+@pytest.mark.parametrize(
+    ("rtfx_of_shards", "said"),
+    [
+        (12.34, "one worker alone 12.3×, audio / the sum of the shards' seconds"),
+        (None, "one of them has no time of its own"),
+    ],
+)
+def test_a_merged_run_says_why_it_has_no_rtfx(
+    result: RunResult, rtfx_of_shards: float | None, said: str
+) -> None:
+    speed = replace(result.scores.speed, rtfx=None, shards=3, rtfx_of_shards=rtfx_of_shards)
+    shown = lines(run_table(replace(result, scores=replace(result.scores, speed=speed))))
+    assert f"RTFx – merged from 3 shards, whose times may overlap; {said}" in shown
 
 
 def test_runs_stand_side_by_side_with_what_differs(result: RunResult) -> None:

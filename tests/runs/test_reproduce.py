@@ -15,7 +15,7 @@ from whisperlab.config.compose import compose
 from whisperlab.config.experiment import build_experiment, run_settings
 from whisperlab.experiment.folder import LEDGER, RUN_CARD, SCORES, read_run
 from whisperlab.experiment.ledger import Ledger, read_ledger
-from whisperlab.experiment.reproduction import Changed, compare_runs
+from whisperlab.experiment.reproduction import Changed, Figure, compare_runs
 from whisperlab.experiment.runner import run_experiment
 from whisperlab.utterance import Outcome
 
@@ -99,3 +99,16 @@ def test_facts_that_came_or_went_are_absent_on_one_side_and_the_folder_is_none(f
     assert {entry.key for entry in found.code} == {"commit", "dirty"}
     assert (found.texts.utterances, found.texts.equal, found.texts.share) == (5, 0, 0.0)
     assert not found.reproduced
+
+
+def test_clocks_stand_with_the_times_and_make_no_other_machine(first: Path) -> None:
+    before = read_run(first)
+    machines = [
+        {**before.card.hardware, "processor_mhz": mhz, "gpu_mhz": gpus}
+        for mhz, gpus in ((2100.0, [1980, 1200]), (1400.0, []))
+    ]
+    runs = [replace(before, card=replace(before.card, hardware=one)) for one in machines]
+    found = compare_runs(*runs)
+    assert found.machine == ()
+    assert Figure("processor_mhz", 2100.0, 1400.0) in found.times
+    assert Figure("gpu_mhz", 1980, None) in found.times

@@ -139,6 +139,9 @@ class NetworkEngine:
                 segments=tuple(said[row.number].segments),
                 finish=_finish(row),
                 stages={**stages, "redo": row.redo_seconds} if row.redo_seconds else stages,
+                first_token_seconds=None
+                if row.first_token_at is None
+                else row.first_token_at - started,
             )
             for row, text in zip(recording.rows, texts, strict=True)
         ]

@@ -32,8 +32,8 @@ def merge(
 ) -> RunResult:
     """Returns the run that the shards are all parts of, written into ``output``.
 
-    Throughput and latency were not measured in one piece and are ``None``; memory is the largest
-    of any shard.
+    Throughput and latency were not measured in one piece and are ``None``, but for what one shard's
+    worker did; memory is the largest of any shard.
 
     Raises:
         ConfigError: as `in_order`, or ``output`` holds another run.
@@ -193,14 +193,30 @@ def _scores(
             latency_seconds=Latency(None, None, None, 0),
             load_seconds=max((seconds for seconds in loads if seconds is not None), default=None),
             stages=stage_seconds(outcomes),
-            resumed=True,
+            resumed=any(result.scores.speed.resumed for result in ordered),
             tokens=emitted_tokens(outcomes),
             decode_seconds_per_token=decoder_per_token(outcomes),
+            shards=len(ordered),
+            rtfx_of_shards=_rtfx_of_shards(ordered),
         ),
         memory=_largest([result.scores.memory for result in ordered]),
         fingerprint=card.fingerprint,
         failures=analyse_run(scored, profile, card.config).summary,
     )
+
+
+def _rtfx_of_shards(ordered: Sequence[RunResult]) -> float | None:
+    """Returns audio seconds / wall seconds summed over the shards that have audio."""
+    audio = wall = 0.0
+    for result in ordered:
+        seconds = sum(outcome.audio_seconds or 0.0 for outcome in result.outcomes)
+        rtfx = result.scores.speed.rtfx
+        if not seconds:
+            continue
+        if not rtfx:
+            return None
+        audio, wall = audio + seconds, wall + seconds / rtfx
+    return audio / wall if wall else None
 
 
 def _largest(memories: Sequence[Mapping[str, int | None]]) -> dict[str, int | None]:

@@ -22,6 +22,9 @@ EXAMPLES = 10
 OWN_KEYS = frozenset({"run_dir"})
 """Top-level keys that always differ between two runs."""
 
+CLOCKS = ("processor_mhz", "gpu_mhz")
+"""What the machine's description says of this moment alone; it stands with the times."""
+
 ABSENT = "(absent)"
 
 
@@ -96,7 +99,7 @@ def compare_runs(before: RunResult, after: RunResult) -> Reproduction:
         dataset=_changed(one.dataset, other.dataset),
         code=_changed(one.git, other.git),
         versions=_changed(one.versions, other.versions),
-        machine=_changed(one.hardware, other.hardware),
+        machine=_changed(_lasting(one.hardware), _lasting(other.hardware)),
         texts=_texts(before, after),
         scores=tuple(_scores(before, after)),
         times=tuple(_times(before, after)),
@@ -112,6 +115,11 @@ def reproduction_json(found: Reproduction, before: RunResult) -> dict[str, Any]:
         "reproduced": found.reproduced,
         **asdict(found),
     }
+
+
+def _lasting(hardware: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the machine without its clocks, which change from moment to moment."""
+    return {name: value for name, value in hardware.items() if name not in CLOCKS}
 
 
 def _settings(card: RunCard) -> dict[str, Any]:
@@ -172,3 +180,7 @@ def _times(before: RunResult, after: RunResult) -> Iterator[Figure]:
         figures = [getattr(speed.latency_seconds, name) for speed in speeds]
         yield Figure(f"latency {name}, s", *figures)
     yield Figure("load, s", *(speed.load_seconds for speed in speeds))
+    for name in CLOCKS:
+        clocks = [result.card.hardware.get(name) for result in (before, after)]
+        fastest = [max(c, default=None) if isinstance(c, list) else c for c in clocks]
+        yield Figure(name, *fastest)

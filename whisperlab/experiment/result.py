@@ -126,7 +126,9 @@ class Speed:
 
     ``rtfx`` is audio seconds / wall seconds of the whole main pass at ``batch_size`` (reading and
     decoding files included, loading the model excluded); ``None`` when any row came from an earlier
-    attempt. Its cold part apart: ``first_batch_seconds`` is the first batch, ``rtfx_warm`` the rest
+    attempt, and of merged shards, whose times overlap: there ``rtfx_of_shards`` is audio seconds / the sum
+    of the shards' wall seconds, which is what one of the ``shards`` workers does beside the others
+    (``None`` where a shard has no time of its own). Its cold part apart: ``first_batch_seconds`` is the first batch, ``rtfx_warm`` the rest
     (``None`` where the first batch is all). ``stages`` sums seconds by stage over the utterances of
     the run; ``decode_seconds_per_token`` is its ``decode_tokens`` / ``tokens``, the tokens emitted,
     timestamps included; both ``None`` where the engine tells no tokens. ``batch_size`` is ``None`` where
@@ -145,6 +147,8 @@ class Speed:
     decode_seconds_per_token: float | None = None
     floor: Floor | None = None
     """Measured with ``profile_stages=true``, where the engine tells its encoder's time."""
+    shards: int | None = None
+    rtfx_of_shards: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

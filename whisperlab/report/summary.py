@@ -5,7 +5,7 @@ Owns what stands first and why a number may be undefined. It does not know where
 
 from __future__ import annotations
 
-from whisperlab.experiment.result import Latency, Percentiles, Rate, RunResult, Scores
+from whisperlab.experiment.result import Latency, Percentiles, Rate, RunResult, Scores, Speed
 from whisperlab.report import notation
 from whisperlab.report.markup import Markup, element, joined
 from whisperlab.utterance import State
@@ -88,18 +88,33 @@ def _edits(rate: Rate, unit: str) -> Markup:
 
 def _speed_card(scores: Scores) -> Markup:
     speed = scores.speed
-    if speed.rtfx is not None:
-        what = f"times real time, batch of {speed.batch_size}"
-    elif speed.resumed:
-        what = "undefined: the run was resumed, its time was not taken in one piece"
-    else:
-        what = "undefined: no audio was decoded"
+    what = (
+        f"undefined: {why_no_rtfx(speed)}"
+        if speed.rtfx is None
+        else f"times real time, batch of {speed.batch_size}"
+    )
     load = (
         ""
         if speed.load_seconds is None
         else f"model loaded in {notation.seconds(speed.load_seconds)}"
     )
     return _card("Speed (RTFx)", notation.factor(speed.rtfx), what, load, *_costs(scores))
+
+
+def why_no_rtfx(speed: Speed) -> str:
+    """Returns why a run has no RTFx, and what one worker's is where several shared the work."""
+    if speed.shards is not None:
+        shards = notation.plural(speed.shards, "shard")
+        each = (
+            "one of them has no time of its own"
+            if speed.rtfx_of_shards is None
+            else f"one worker alone {notation.factor(speed.rtfx_of_shards)}, "
+            "audio / the sum of the shards' seconds"
+        )
+        return f"merged from {shards}, whose times may overlap; {each}"
+    if speed.resumed:
+        return "the run was resumed, its time was not taken in one piece"
+    return "no audio was decoded"
 
 
 def _costs(scores: Scores) -> list[str]:

@@ -16,7 +16,13 @@ from whisperlab.experiment.result import Rate, RunResult
 from whisperlab.report import notation
 from whisperlab.report.floor import rates_line, stage_lines
 from whisperlab.report.run_card import code_version, kind, plain, system
-from whisperlab.report.summary import METRIC_TITLES, latency_details, primary_first, spoken
+from whisperlab.report.summary import (
+    METRIC_TITLES,
+    latency_details,
+    primary_first,
+    spoken,
+    why_no_rtfx,
+)
 from whisperlab.utterance import State
 
 NOT_A_DIFFERENCE = frozenset({"run_dir"})
@@ -75,12 +81,7 @@ def _lines(result: RunResult) -> Iterator[tuple[str, str, str]]:
         if getattr(tally, state.value)
     )
     yield "coverage", notation.coverage(tally.scored, tally.total), states or "the dataset is empty"
-    if speed.rtfx is None:
-        reason = (
-            "resumed: time was not taken in one piece" if speed.resumed else "no audio was decoded"
-        )
-    else:
-        reason = f"batch of {speed.batch_size}"
+    reason = why_no_rtfx(speed) if speed.rtfx is None else f"batch of {speed.batch_size}"
     yield "RTFx", notation.factor(speed.rtfx), reason
     latency = speed.latency_seconds
     if latency.utterances:

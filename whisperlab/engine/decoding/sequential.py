@@ -84,6 +84,8 @@ class Row:
     condition: bool = False
     cancelled: bool = False
     truncated: bool = False
+    first_token_at: float | None = None
+    """When its first token was chosen, on the clock of ``perf_counter``; ``None`` where a network writes."""
     redo_seconds: float = 0.0
     """This row's share of what decoding trimmed windows again at full width has taken."""
 
@@ -240,14 +242,17 @@ def _decode(
     try_number: int,
 ) -> list[Text]:
     def is_stopped(position: int) -> bool:
-        return _poll(attempts[position].row, listener)
+        row = attempts[position].row
+        if row.first_token_at is None:
+            row.first_token_at = perf_counter()
+        return _poll(row, listener)
 
     starts = [attempt.start for attempt in attempts]
     vocabulary = plan.vocabulary
     if isinstance(network, WritingNetwork):
         texts = network.write(starts, Manner(plan.n_beams, temperature, plan.seed + try_number))
-        for position in range(len(texts)):
-            is_stopped(position)
+        for attempt in attempts:
+            _poll(attempt.row, listener)
         return texts
     rules = Rules(vocabulary, timestamps=plan.timestamps)
     if plan.n_beams > 1 and temperature == 0:
