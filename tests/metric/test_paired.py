@@ -130,6 +130,25 @@ def test_speakers_are_drawn_whole() -> None:
     assert clustered.p > 0.2
 
 
+@pytest.mark.parametrize(
+    ("speakers", "large", "worth", "few"), [(60, 4, 52.92, False), (40, 8, 21.45, True)]
+)
+def test_one_large_speaker_makes_few_of_many(
+    speakers: int, large: int, worth: float, few: bool
+) -> None:
+    # one utterance of 10 words a speaker, of the first speaker ``large``: (4 + 59)^2 / (4^2 + 59)
+    names = ["first"] * large + [f"s{number}" for number in range(speakers - 1)]
+    counts = [utterance(number % 2) for number in range(len(names))]
+    result = found(difference(counts, counts[::-1], seed=0, clusters=names))
+    assert result.effective_units == pytest.approx(worth, abs=0.01)
+    assert result.has_few_clusters is few
+
+
+def test_utterances_are_never_few_clusters() -> None:
+    result = found(difference([utterance(1)] * 3, [utterance(0)] * 3, seed=0))
+    assert (result.effective_units, result.has_few_clusters) == (None, False)
+
+
 def test_references_of_different_length_are_divided_by_their_own() -> None:
     # a profile that takes an alternative reference gives the second run another word count
     result = found(difference([utterance(1, 10)] * 5, [utterance(1, 8)] * 5, seed=0))

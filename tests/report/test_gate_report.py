@@ -13,6 +13,7 @@ from whisperlab.metric.paired import Difference
 from whisperlab.report.gate_report import junit, sentence
 
 TESTED = Difference(0.0029, 0.0018, 0.0041, 0.01, 0.9, 10_000, 265)
+FEW_SPEAKERS = replace(TESTED, effective_units=12.4)
 PASSED = GateResult(
     verdict=Verdict.PASSED,
     metric="wer",
@@ -56,6 +57,13 @@ WORSE = replace(PASSED, verdict=Verdict.REGRESSION, max_delta=0.001)
             True,
             "passed: too small to tell: WER +0.29 points against the baseline, between +0.18 and "
             "+0.41 with 95 % confidence each (allowed +0.20), over 265 values of speaker.",
+        ),
+        (
+            replace(UNSURE, clusters="speaker", tested=FEW_SPEAKERS, units_needed=None),
+            False,
+            "not passed: too small to tell: WER +0.29 points against the baseline, between +0.18 and "
+            "+0.41 with 95 % confidence each (allowed +0.20), over 265 values of speaker (worth 12 of "
+            "equal size: with fewer than 30 an interval may cover less than it says).",
         ),
         (
             replace(PASSED, changed=0),

@@ -193,6 +193,18 @@ def degrees_of_freedom(residuals: NDArray[np.float64]) -> float:
     return min(most, max(1.0, 3 * float(squares.sum()) ** 2 / fourth - 1))
 
 
+def effective_units(sizes: NDArray[np.int64]) -> float:
+    """Returns how many units of equal size would know a mean as well as units of these ``sizes``.
+
+    Source: Kish 1965, "Survey Sampling", section 8.2.
+
+    >>> effective_units(np.array([10, 10, 10, 10])), effective_units(np.array([97, 1, 1, 1])) < 1.1
+    (4.0, True)
+    """
+    weights = sizes.astype(np.float64)
+    return float(weights.sum() ** 2 / (weights**2).sum())
+
+
 def bounds(
     values: NDArray[np.float64], units: int, level: float, freedom: float | None = None
 ) -> tuple[float, float]:

@@ -13,11 +13,12 @@ from rich.table import Table
 from rich.text import Text
 
 from whisperlab.experiment.comparison import Comparison, RunDifference, SliceDifference
+from whisperlab.experiment.pairing import Choices
 from whisperlab.report import notation
 from whisperlab.report.difference_summary import segments_line
 from whisperlab.report.run_card import system
 from whisperlab.report.table import configuration_differences
-from whisperlab.report.verdict import verdict
+from whisperlab.report.verdict import units, verdict
 
 MOST_SLICES = 10
 """Lines of the terminal's slice table; the page has them all."""
@@ -28,7 +29,7 @@ def comparison_tables(comparison: Comparison) -> Iterator[RenderableType]:
     yield _rates(comparison)
     for found in comparison.differences:
         yield Text(verdict(found, comparison), style="bold")
-        yield Text("\n".join(_facts(found, comparison.choices.metric)))
+        yield Text("\n".join(_facts(found, comparison.choices)))
         if found.worst:
             yield _worst(found)
         if found.slices:
@@ -69,7 +70,7 @@ def _rates(comparison: Comparison) -> Table:
     return table
 
 
-def _facts(found: RunDifference, metric: str) -> Iterator[str]:
+def _facts(found: RunDifference, choices: Choices) -> Iterator[str]:
     total = found.worse + found.same + found.better
     shares = ", ".join(
         f"{notation.count(number)} {kind} ({notation.percent(number / total)})"
@@ -83,8 +84,10 @@ def _facts(found: RunDifference, metric: str) -> Iterator[str]:
     if found.matched_pairs is not None:
         yield segments_line(found.matched_pairs)
     for name, tested in found.differences.items():
-        if name == metric:
-            continue  # the verdict says it
+        if name == choices.metric:  # the verdict says it
+            if tested is not None and choices.clusters is not None:
+                yield f"paired bootstrap over {units(tested, choices.clusters)}"
+            continue
         yield f"{name.upper()} {found.label} - A: " + (
             "undefined"
             if tested is None

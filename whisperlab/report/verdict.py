@@ -6,7 +6,7 @@ Owns the wording for page, terminal and gate. It does not decide anything.
 from __future__ import annotations
 
 from whisperlab.experiment.comparison import Comparison, RunDifference
-from whisperlab.metric.paired import Difference
+from whisperlab.metric.paired import FEW_CLUSTERS, Difference
 from whisperlab.report import notation
 
 
@@ -42,11 +42,19 @@ def bounds(tested: Difference) -> str:
 
 
 def units(tested: Difference, clusters: str | None) -> str:
-    """Returns how many of what were drawn.
+    """Returns how many of what were drawn, and a caution where that is too few to rely on.
 
     >>> units(Difference(0.0, 0.0, 0.0, 1.0, 0.95, 10_000, 147), "speaker")
     '147 values of speaker'
+    >>> units(Difference(0.0, 0.0, 0.0, 1.0, 0.95, 10_000, 20, 9.8), "speaker")
+    '20 values of speaker (worth 10 of equal size: with fewer than 30 an interval may cover less than it says)'
     """
     if clusters is None:
         return notation.plural(tested.units, "utterance")
-    return f"{notation.plural(tested.units, 'value')} of {clusters}"
+    drawn = f"{notation.plural(tested.units, 'value')} of {clusters}"
+    if not tested.has_few_clusters or tested.effective_units is None:
+        return drawn
+    return (
+        f"{drawn} (worth {tested.effective_units:.0f} of equal size: with fewer than {FEW_CLUSTERS} an "
+        "interval may cover less than it says)"
+    )
