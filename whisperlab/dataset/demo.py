@@ -12,19 +12,17 @@ on them show that a recogniser works, not how well it hears people.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import ConfigDict, model_validator
 from pydantic.dataclasses import dataclass
 
 from whisperlab.dataset.columns import Columns
-from whisperlab.dataset.listing import Inspected, Listing
+from whisperlab.dataset.listed import STRICT, ListedDataset
+from whisperlab.dataset.listing import Listing
 from whisperlab.dataset.rows import open_rows
-from whisperlab.dataset.subset import Seed, SubsetSize, require_seed
-from whisperlab.utterance import Utterance
 
 FOLDER = Path(__file__).with_name("demo")
 
@@ -40,38 +38,21 @@ _KINDS: Mapping[Part, frozenset[str]] = {
 }
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
-class DemoDataset:
+@dataclass(frozen=True, config=STRICT)
+class DemoDataset(ListedDataset):
     """Utterances of the demo set, offline; ``part`` says which.
 
     ``speech`` is everything with words, ``nospeech`` the silent and the noisy recording, whose text
     is empty; ``long`` are those over 30 s.
     """
 
+    source: ClassVar[str] = "demo"
+
     part: Part
-    subset: SubsetSize | None = None
-    seed: Seed | None = None
-
-    @model_validator(mode="after")
-    def _subset_has_a_seed(self) -> DemoDataset:
-        require_seed(self.subset, self.seed)
-        return self
-
-    def __iter__(self) -> Iterator[Utterance]:
-        """Yields the chosen utterances in the order of the demo's manifest."""
-        return self._listing().utterances(self._inspected)
-
-    def __len__(self) -> int:
-        """Returns how many utterances iterating yields."""
-        return self._inspected.survey.utterances
 
     def identity(self) -> Mapping[str, str | int | None]:
-        """Returns digests of the demo's manifest and of the utterances with their file sizes."""
-        return {**self._inspected.identity("demo", self.subset, self.seed), "part": self.part}
-
-    @cached_property
-    def _inspected(self) -> Inspected:
-        return self._listing().inspect(self.subset, self.seed)
+        """Returns the digests, and which part they are of."""
+        return {**super().identity(), "part": self.part}
 
     def _listing(self) -> Listing:
         manifest = FOLDER / "manifest.jsonl"

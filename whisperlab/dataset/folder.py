@@ -10,24 +10,22 @@ Owns the settings and the layout::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from whisperlab.dataset.columns import settle
-from whisperlab.dataset.listing import Inspected, Listing, OnError
+from whisperlab.dataset.listed import STRICT, ListedDataset
+from whisperlab.dataset.listing import Listing, OnError
 from whisperlab.dataset.rows import open_rows, table_format
-from whisperlab.dataset.subset import Seed, SubsetSize, require_seed
 from whisperlab.errors import DatasetError
-from whisperlab.utterance import Utterance
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
-class FolderDataset:
+@dataclass(frozen=True, config=STRICT)
+class FolderDataset(ListedDataset):
     """Utterances of a folder, in the order of its table of transcripts.
 
     ``transcripts`` names the table inside the folder (CSV, TSV or JSON Lines) with the columns
@@ -35,33 +33,12 @@ class FolderDataset:
     no utterance. The other settings are those of ``ManifestDataset``.
     """
 
+    source: ClassVar[str] = "folder"
+
     path: Annotated[Path, Field(strict=False)]
     transcripts: Annotated[str, Field(min_length=1)]
-    subset: SubsetSize | None = None
-    seed: Seed | None = None
     on_error: OnError = "strict"
     allow_outside_root: bool = False
-
-    @model_validator(mode="after")
-    def _subset_has_a_seed(self) -> FolderDataset:
-        require_seed(self.subset, self.seed)
-        return self
-
-    def __iter__(self) -> Iterator[Utterance]:
-        """Yields the chosen utterances in the order of the table."""
-        return self._listing().utterances(self._inspected)
-
-    def __len__(self) -> int:
-        """Returns how many utterances iterating yields."""
-        return self._inspected.survey.utterances
-
-    def identity(self) -> Mapping[str, str | int | None]:
-        """Returns digests of the table's bytes and of the utterances with their file sizes."""
-        return self._inspected.identity("folder", self.subset, self.seed)
-
-    @cached_property
-    def _inspected(self) -> Inspected:
-        return self._listing().inspect(self.subset, self.seed)
 
     def _listing(self) -> Listing:
         if not self.path.is_dir():

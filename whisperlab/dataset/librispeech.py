@@ -14,20 +14,18 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from whisperlab.dataset.columns import Columns
-from whisperlab.dataset.listing import Inspected, Listing, OnError
+from whisperlab.dataset.listed import STRICT, ListedDataset
+from whisperlab.dataset.listing import Listing, OnError
 from whisperlab.dataset.rows import MAX_LINE_BYTES, Lines, RowError
-from whisperlab.dataset.subset import Seed, SubsetSize, require_seed
 from whisperlab.errors import DatasetError
-from whisperlab.utterance import Utterance
 
 TRANSCRIPT_SUFFIX = ".trans.txt"
 
@@ -36,8 +34,8 @@ _PART = re.compile(r"(train|dev|test)-[a-z0-9-]+")
 _COLUMNS = Columns(audio="audio", text="text", id_required=True)
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
-class LibriSpeechDataset:
+@dataclass(frozen=True, config=STRICT)
+class LibriSpeechDataset(ListedDataset):
     """Utterances of a LibriSpeech tree, sorted by the paths of its transcript files.
 
     ``path`` is the tree or any folder in it (``LibriSpeech``, ``LibriSpeech/test-clean``, one
@@ -45,33 +43,12 @@ class LibriSpeechDataset:
     ``audio_suffix`` is that of the recordings. The other settings are those of ``ManifestDataset``.
     """
 
+    source: ClassVar[str] = "librispeech"
+
     path: Annotated[Path, Field(strict=False)]
     audio_suffix: Annotated[str, Field(pattern=r"^\.\w+$")] = ".flac"
-    subset: SubsetSize | None = None
-    seed: Seed | None = None
     on_error: OnError = "strict"
     allow_outside_root: bool = False
-
-    @model_validator(mode="after")
-    def _subset_has_a_seed(self) -> LibriSpeechDataset:
-        require_seed(self.subset, self.seed)
-        return self
-
-    def __iter__(self) -> Iterator[Utterance]:
-        """Yields the chosen utterances, chapter by chapter."""
-        return self._listing().utterances(self._inspected)
-
-    def __len__(self) -> int:
-        """Returns how many utterances iterating yields."""
-        return self._inspected.survey.utterances
-
-    def identity(self) -> Mapping[str, str | int | None]:
-        """Returns digests of the transcript files and of the utterances with their file sizes."""
-        return self._inspected.identity("librispeech", self.subset, self.seed)
-
-    @cached_property
-    def _inspected(self) -> Inspected:
-        return self._listing().inspect(self.subset, self.seed)
 
     def _listing(self) -> Listing:
         return Listing(

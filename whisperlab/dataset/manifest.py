@@ -9,27 +9,25 @@ its columns beyond the known ones kept as slices::
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field, model_validator
+from pydantic import Field
 from pydantic.dataclasses import dataclass
 
 from whisperlab.dataset.columns import settle
-from whisperlab.dataset.listing import Inspected, Listing, OnError
+from whisperlab.dataset.listed import STRICT, ListedDataset
+from whisperlab.dataset.listing import Listing, OnError
 from whisperlab.dataset.rows import MAX_LINE_BYTES, TableFormat, open_rows, table_format
-from whisperlab.dataset.subset import Seed, SubsetSize, require_seed
-from whisperlab.utterance import Utterance
 
 ColumnName = Annotated[str, Field(min_length=1)]
 AnyPath = Annotated[Path, Field(strict=False)]
 """A path; YAML writes it as a string."""
 
 
-@dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
-class ManifestDataset:
+@dataclass(frozen=True, config=STRICT)
+class ManifestDataset(ListedDataset):
     """Utterances of a manifest, streamed; the whole manifest is checked before the first one.
 
     ``format`` follows the name's suffix when ``None``. Audio paths are relative to ``root``
@@ -40,6 +38,8 @@ class ManifestDataset:
     ``strict`` stops at the first. A line beyond ``max_line_bytes`` is a bad row.
     """
 
+    source: ClassVar[str] = "manifest"
+
     path: AnyPath
     format: TableFormat | None = None
     root: AnyPath | None = None
@@ -47,33 +47,9 @@ class ManifestDataset:
     audio_column: ColumnName | None = None
     text_column: ColumnName | None = None
     duration_column: ColumnName | None = None
-    subset: SubsetSize | None = None
-    seed: Seed | None = None
     on_error: OnError = "strict"
     allow_outside_root: bool = False
     max_line_bytes: Annotated[int, Field(ge=1024, le=1 << 26)] = MAX_LINE_BYTES
-
-    @model_validator(mode="after")
-    def _subset_has_a_seed(self) -> ManifestDataset:
-        require_seed(self.subset, self.seed)
-        return self
-
-    def __iter__(self) -> Iterator[Utterance]:
-        """Yields the chosen utterances in the order of the manifest."""
-        return self._listing().utterances(self._inspected)
-
-    def __len__(self) -> int:
-        """Returns how many utterances iterating yields."""
-        return self._inspected.survey.utterances
-
-    def identity(self) -> Mapping[str, str | int | None]:
-        """Returns digests of the manifest's bytes and of the utterances with their file sizes."""
-        return self._inspected.identity("manifest", self.subset, self.seed)
-
-    @cached_property
-    def _inspected(self) -> Inspected:
-        """One pass, shared by ``len``, ``identity`` and iterating."""
-        return self._listing().inspect(self.subset, self.seed)
 
     def _listing(self) -> Listing:
         table = self.format or table_format(self.path)

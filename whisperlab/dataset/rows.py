@@ -174,14 +174,40 @@ class Lines:
             self._digest.update(line)
 
 
-class JsonRows:
+class _FileRows:
+    """What rows of either form know of the file they are read from."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._lines.close()
+
+    @property
+    def place(self) -> str:
+        """``file:line`` of the row read last."""
+        return f"{self._lines.path}:{self._lines.number}"
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the bytes read so far."""
+        return self._lines.sha256
+
+    @property
+    def stamp(self) -> tuple[int, ...]:
+        """The file's stamp when opened."""
+        return self._lines.stamp
+
+
+class JsonRows(_FileRows):
     """One JSON object a line; blank lines are passed over.
 
     The traps of JSON are refused: a key named twice, NaN and Infinity, half a surrogate pair.
     """
 
     def __init__(self, lines: Lines) -> None:
-        self._lines = lines
+        super().__init__(lines)
         self._quick = json.JSONDecoder(parse_constant=_refuse_constant)
         self._careful = json.JSONDecoder(
             object_pairs_hook=_object_without_repeats, parse_constant=_refuse_constant
@@ -222,27 +248,8 @@ class JsonRows:
             line = next(self._lines).strip()
         return line
 
-    def close(self) -> None:
-        """Closes the file."""
-        self._lines.close()
 
-    @property
-    def place(self) -> str:
-        """``file:line`` of the row read last."""
-        return f"{self._lines.path}:{self._lines.number}"
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the bytes read so far."""
-        return self._lines.sha256
-
-    @property
-    def stamp(self) -> tuple[int, ...]:
-        """The file's stamp when opened."""
-        return self._lines.stamp
-
-
-class DelimitedRows:
+class DelimitedRows(_FileRows):
     """Rows of CSV or TSV under a header; every row must have as many fields as the header.
 
     TSV quotes nothing: a quotation mark is a letter (Common Voice's transcripts are full of single
@@ -250,7 +257,7 @@ class DelimitedRows:
     """
 
     def __init__(self, lines: Lines, table: Literal["csv", "tsv"]) -> None:
-        self._lines = lines
+        super().__init__(lines)
         self._fields = (
             csv.reader(lines, strict=True)
             if table == "csv"
@@ -304,24 +311,10 @@ class DelimitedRows:
             if any(field.strip() for field in fields):
                 return fields
 
-    def close(self) -> None:
-        """Closes the file."""
-        self._lines.close()
-
     @property
     def place(self) -> str:
         """``file:line`` where the row read last begins (a quoted text may span lines)."""
         return f"{self._lines.path}:{self._start}"
-
-    @property
-    def sha256(self) -> str:
-        """Digest of the bytes read so far."""
-        return self._lines.sha256
-
-    @property
-    def stamp(self) -> tuple[int, ...]:
-        """The file's stamp when opened."""
-        return self._lines.stamp
 
 
 def _object_without_repeats(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from itertools import groupby
 from whisperlab.experiment.comparison import Comparison, SliceDifference
 from whisperlab.report import notation
 from whisperlab.report.markup import Markup, element
-from whisperlab.report.slices import OPEN_UP_TO_VALUES
+from whisperlab.report.slices import value_table
 
 
 def slices(comparison: Comparison) -> Markup:
@@ -48,23 +48,8 @@ def _column(label: str, column: str, members: list[SliceDifference]) -> Markup:
         default=0.0,
     )
     headings = ("", "A", label, "difference", "95 % interval", "", "", "utterances")
-    table = element(
-        "table",
-        element("thead", element("tr", *[element("th", heading) for heading in headings])),
-        element("tbody", *[_slice(part, reach) for part in members]),
-        class_="slices",
-    )
-    opened = {"open": ""} if len(members) <= OPEN_UP_TO_VALUES else {}
-    return element(
-        "details",
-        element(
-            "summary",
-            f"{column}, {label} minus A",
-            element("span", f" {notation.plural(len(members), 'value')}", class_="detail"),
-        ),
-        element("div", table, class_="scroll"),
-        **opened,
-    )
+    rows = [_slice(part, reach) for part in members]
+    return value_table(headings, rows, f"{column}, {label} minus A")
 
 
 def _slice(part: SliceDifference, reach: float) -> Markup:

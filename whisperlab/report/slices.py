@@ -32,20 +32,22 @@ def _column(column: str, scores: list[SliceScore]) -> Markup:
     # worst first; undefined rates last, then by value
     scores.sort(key=lambda score: (-(_value(score)), score.value))
     ceiling = max(max(_value(score), score.rate.high or 0.0) for score in scores)
+    return value_table(HEADINGS, [_row(score, ceiling) for score in scores], column)
+
+
+def value_table(headings: Sequence[str], rows: Sequence[Markup], summary: str) -> Markup:
+    """Returns the table of one column's values, a row a value, folded when there are many."""
     table = element(
         "table",
-        element("thead", element("tr", *[element("th", heading) for heading in HEADINGS])),
-        element("tbody", *[_row(score, ceiling) for score in scores]),
+        element("thead", element("tr", *[element("th", heading) for heading in headings])),
+        element("tbody", *rows),
         class_="slices",
     )
-    opened = {"open": ""} if len(scores) <= OPEN_UP_TO_VALUES else {}
+    opened = {"open": ""} if len(rows) <= OPEN_UP_TO_VALUES else {}
+    count = element("span", f" {notation.plural(len(rows), 'value')}", class_="detail")
     return element(
         "details",
-        element(
-            "summary",
-            column,
-            element("span", f" {notation.plural(len(scores), 'value')}", class_="detail"),
-        ),
+        element("summary", summary, count),
         element("div", table, class_="scroll"),
         **opened,
     )

@@ -3,26 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import TracebackType
-from typing import Self
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from whisperlab.experiment.race_plan import RacePlan
 from whisperlab.experiment.racing import Drop, Reason
 from whisperlab.report import notation
+from whisperlab.report.bar import StderrBar
 
 
-class RaceBar:
+class RaceBar(StderrBar):
     """Draws on stderr while it is open; drops are printed there as lines.
 
     The bar's end is what is left if nobody else is dropped, so that the ETA is an upper bound.
@@ -30,40 +18,14 @@ class RaceBar:
     """
 
     def __init__(self, plan: RacePlan, check: Callable[[], None]) -> None:
-        self._plan, self._check = plan, check
-        self._console = Console(stderr=True, soft_wrap=True)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("elapsed"),
-            TimeElapsedColumn(),
-            TextColumn("left at most"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not (self._console.is_terminal or self._console.is_jupyter),
-            transient=True,
-        )
-        self._task: TaskID = self._bar.add_task("starting", total=None)
+        super().__init__(check, left="left at most")
+        self._plan = plan
         self._heard = 0
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._bar.stop()
 
     def block(self, done: int, total: int, alive: int) -> None:
         """Shows the block and how many are still in the race."""
         left = max(len(self._plan.utterances) - done * self._plan.block_size, 0) * alive
-        self._bar.update(
-            self._task,
+        self.show(
             total=self._heard + left,
             description=f"block {done + 1} of {total}, {alive} in the race",
         )
@@ -71,8 +33,7 @@ class RaceBar:
     def heard(self, candidate: str, outcomes: int) -> None:
         """Moves the bar."""
         self._heard += outcomes
-        self._bar.update(self._task, completed=self._heard)
-        self._check()
+        self.show(completed=self._heard)
 
     def dropped(self, candidate: str, drop: Drop) -> None:
         """Prints who left and why."""
@@ -82,4 +43,4 @@ class RaceBar:
         )
         if drop.reason is not Reason.UNAFFORDABLE:
             said += f" against the best, {drop.e_value:.3g} to 1"
-        self._console.print(said, highlight=False, markup=False)
+        self.console.print(said, highlight=False, markup=False)
