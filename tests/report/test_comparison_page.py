@@ -166,9 +166,9 @@ def test_nothing_is_loaded_but_the_recordings_beside_the_page() -> None:
     assert {"link", "iframe", "img", "object", "base"}.isdisjoint({t for t, _ in shown.elements})
 
 
-def test_the_page_is_written_alone(tmp_path: Path) -> None:
+def test_the_page_is_written_with_its_figures_and_nothing_else(tmp_path: Path) -> None:
     written = write_comparison(compared(FIRST, SECOND), tmp_path, SILENT)
-    assert [path.name for path in tmp_path.iterdir()] == ["comparison.html"]
+    assert {path.name for path in tmp_path.iterdir()} == {"comparison.html", "comparison.json"}
     assert written == tmp_path / "comparison.html"
 
 

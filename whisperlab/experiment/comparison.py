@@ -25,7 +25,7 @@ from whisperlab.metric.matched_pairs import (
     p_by_utterance,
     segments,
 )
-from whisperlab.metric.paired import Difference, difference, tie_groups
+from whisperlab.metric.paired import Difference, tie_groups
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.utterance import Outcome
@@ -151,25 +151,9 @@ def _matched_pairs(
 
 
 def _against(number: int, pairing: Pairing, choices: Choices, profile: Profile) -> RunDifference:
-    first, other, clusters = pairing.scored[0], pairing.scored[number], pairing.clusters
-
-    def tested(
-        one: Sequence[ScoredUtterance],
-        two: Sequence[ScoredUtterance],
-        metric: str,
-        drawn: Sequence[str] | None,
-    ) -> Difference | None:
-        return difference(
-            [item.counts[metric] for item in one],
-            [item.counts[metric] for item in two],
-            seed=choices.seed,
-            clusters=drawn,
-            resamples=choices.resamples,
-            level=choices.level,
-        )
-
+    first, other = pairing.scored[0], pairing.scored[number]
     spread = paired_spread(
-        pairing.counts(0, choices.metric), pairing.counts(number, choices.metric), clusters
+        pairing.counts(0, choices.metric), pairing.counts(number, choices.metric), pairing.clusters
     )
     changes = [
         _change(one.outcome, one.counts[choices.metric], two.counts[choices.metric])
@@ -183,7 +167,6 @@ def _against(number: int, pairing: Pairing, choices: Choices, profile: Profile) 
     for column, value, members in slice_members(first):
         places = [position[item.outcome.id] for item in members]
         matching = [other[place] for place in places]
-        drawn = None if clusters is None else [clusters[place] for place in places]
         slices.append(
             SliceDifference(
                 column,
@@ -191,12 +174,14 @@ def _against(number: int, pairing: Pairing, choices: Choices, profile: Profile) 
                 len(members),
                 _pooled(members, choices.metric),
                 _pooled(matching, choices.metric),
-                tested(members, matching, choices.metric, drawn),
+                pairing.difference(number, choices, places=places),
             )
         )
     return RunDifference(
         label=LABELS[number],
-        differences={name: tested(first, other, name, clusters) for name in first[0].counts},
+        differences={
+            name: pairing.difference(number, choices, metric=name) for name in first[0].counts
+        },
         matched_pairs=(
             _matched_pairs(first, other)
             if choices.metric == PRIMARY_METRIC and profile.unit == "word"

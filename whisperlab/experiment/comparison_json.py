@@ -5,7 +5,7 @@ Owns the file's schema. Rates and differences are fractions; a difference is the
     {"schema": 1, "metric": "wer", "profile": {"name", "hash"}, "clusters": null, "level": 0.95,
      "resamples": 10000, "seed": 0, "utterances": 265, "left_out": {"not in every run": 0, ...},
      "runs": [{"label": "A", "folder", "configuration_hash", "fingerprint", "scores": {"wer": {...}}, "lost": []}],
-     "differences": [{"label": "B", "scores": {"wer": {"value", "low", "high", "p", "level", "resamples", "units"}},
+     "differences": [{"label": "B", "scores": {"wer": {"value", "low", "high", "p", "level", "resamples", "units", "effective_units"}},
                       "matched_pairs": {"segments", "mean", "deviation", "z", "p", "p_by_utterance"},
                       "detectable": 0.011, "worse": 8, "same": 250, "better": 7, "worst": [{"id", "first", "second", "words"}],
                       "newly_lost": [], "slices": [{"column", "value", "utterances", "first", "second", "difference"}]}],

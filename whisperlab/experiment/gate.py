@@ -28,7 +28,7 @@ from whisperlab.errors import ConfigError
 from whisperlab.experiment.pairing import Choices, pair
 from whisperlab.experiment.result import RunResult
 from whisperlab.metric.detectable import paired_spread
-from whisperlab.metric.paired import Difference, difference
+from whisperlab.metric.paired import Difference
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 
@@ -87,14 +87,7 @@ def gate(
         raise ConfigError(f"alpha: expected a probability above 0 and below 0.5, got {alpha:g}")
     pairing = pair([baseline, run], profile, metrics, choices)
     old, new = (pairing.counts(number, choices.metric) for number in (0, 1))
-    tested = difference(
-        old,
-        new,
-        seed=choices.seed,
-        clusters=pairing.clusters,
-        resamples=choices.resamples,
-        level=1 - 2 * alpha,
-    )
+    tested = pairing.difference(1, replace(choices, level=1 - 2 * alpha))
     spread = paired_spread(old, new, pairing.clusters)
     result = GateResult(
         verdict=Verdict.INCONCLUSIVE,

@@ -18,7 +18,7 @@ from enum import StrEnum
 from whisperlab.experiment.pairing import Choices, pair
 from whisperlab.experiment.result import Rate, RunResult
 from whisperlab.experiment.scoring import rates
-from whisperlab.metric.paired import Difference, difference
+from whisperlab.metric.paired import Difference
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 
@@ -134,7 +134,6 @@ def _circumstance(
     choices: Choices,
 ) -> Circumstance:
     pairing = pair([first, run], profile, metrics, choices)
-    before, after = (pairing.counts(number, choices.metric) for number in (0, 1))
     changed = tuple(
         Changed(
             one.outcome.id,
@@ -152,16 +151,9 @@ def _circumstance(
         name=name,
         must_equal=must_equal,
         run=run,
-        utterances=len(before),
+        utterances=len(pairing.scored[0]),
         rate=found[choices.metric],
         changed=changed,
         newly_lost=pairing.newly_lost(1),
-        difference=difference(
-            before,
-            after,
-            seed=choices.seed,
-            clusters=pairing.clusters,
-            resamples=choices.resamples,
-            level=choices.level,
-        ),
+        difference=pairing.difference(1, choices),
     )

@@ -15,7 +15,7 @@ from whisperlab.errors import ConfigError
 from whisperlab.experiment.pairing import UNHEARD_IDENTITY, Choices, pair
 from whisperlab.experiment.result import Rate, RunCard, RunResult
 from whisperlab.experiment.scoring import rates, score_outcomes
-from whisperlab.metric.paired import Difference, difference
+from whisperlab.metric.paired import Difference
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 
@@ -145,12 +145,5 @@ def _against(
     choices: Choices,
 ) -> Difference | None:
     """Returns the paired difference to ``first``; by id, as the audio differs on purpose."""
-    pairing = pair([first, run], profile, metrics, replace(choices, shared_only=True))
-    return difference(
-        pairing.counts(0, choices.metric),
-        pairing.counts(1, choices.metric),
-        seed=choices.seed,
-        clusters=pairing.clusters,
-        resamples=choices.resamples,
-        level=choices.level,
-    )
+    shared = replace(choices, shared_only=True)
+    return pair([first, run], profile, metrics, shared).difference(1, shared)

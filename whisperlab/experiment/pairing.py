@@ -23,6 +23,7 @@ from whisperlab.experiment.scoring import (
 )
 from whisperlab.metric.bootstrap import RESAMPLES
 from whisperlab.metric.counts import ErrorCounts
+from whisperlab.metric.paired import Difference, difference
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 
@@ -68,6 +69,29 @@ class Pairing:
     def counts(self, number: int, metric: str) -> list[ErrorCounts]:
         """Returns a run's counts by utterance."""
         return [item.counts[metric] for item in self.scored[number]]
+
+    def difference(
+        self,
+        number: int,
+        choices: Choices,
+        *,
+        metric: str | None = None,
+        places: Sequence[int] | None = None,
+    ) -> Difference | None:
+        """Returns the run's rate minus the first's, tested as ``choices`` say.
+
+        ``metric`` stands for another than theirs; ``places`` are the utterances that count, ``None`` all.
+        """
+        counted = range(len(self.scored[0])) if places is None else places
+        first, other = (self.counts(run, metric or choices.metric) for run in (0, number))
+        return difference(
+            [first[place] for place in counted],
+            [other[place] for place in counted],
+            seed=choices.seed,
+            clusters=self.clusters and [self.clusters[place] for place in counted],
+            resamples=choices.resamples,
+            level=choices.level,
+        )
 
     def newly_lost(self, number: int) -> tuple[str, ...]:
         """Returns what the run has no text for though the first run has."""

@@ -9,17 +9,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from whisperlab.experiment.comparison import ComparedRun, Comparison
+from whisperlab.experiment.comparison_json import comparison_to_json
 from whisperlab.report import notation
 from whisperlab.report.clips import Clips
 from whisperlab.report.comparison_rows import MOST_ROWS, embedded
 from whisperlab.report.difference_slices import slices
 from whisperlab.report.difference_summary import run_names, summary
-from whisperlab.report.document import document, page_file, write
+from whisperlab.report.document import document, page_file, write_pages
 from whisperlab.report.markup import Markup, element, joined
 from whisperlab.report.run_card import code_version, system
 from whisperlab.report.table import configuration_differences
 
-PAGE = "comparison.html"
+PAGE, JSON = "comparison.html", "comparison.json"
 
 LENGTHS = ("1-5", "6-15", "16-30", "31-")
 """Bands of reference words to filter by: a command, a sentence, a long one, a paragraph."""
@@ -40,14 +41,13 @@ SORT_KEYS = {
 
 
 def write_comparison(comparison: Comparison, folder: Path, clips: Clips) -> Path:
-    """Writes ``comparison.html`` into ``folder`` and returns its path.
+    """Writes ``comparison.html`` and ``comparison.json`` into ``folder``; returns the page's path.
 
     Raises:
         WriteError: the folder cannot be written.
     """
-    path = folder / PAGE
-    write(path, page(comparison, clips))
-    return path
+    written = comparison_to_json(comparison)
+    return write_pages(folder, PAGE, page(comparison, clips), JSON, written)
 
 
 def page(comparison: Comparison, clips: Clips) -> str:

@@ -7,7 +7,7 @@ from itertools import groupby
 from whisperlab.experiment.comparison import Comparison, SliceDifference
 from whisperlab.report import notation
 from whisperlab.report.markup import Markup, element
-from whisperlab.report.slices import value_table
+from whisperlab.report.slices import value_heading, value_table
 
 
 def slices(comparison: Comparison) -> Markup:
@@ -61,17 +61,7 @@ def _slice(part: SliceDifference, reach: float) -> Markup:
     )
     return element(
         "tr",
-        element(
-            "th",
-            element(
-                "button",
-                part.value or "(empty)",
-                type="button",
-                data_column=part.column,
-                data_value=part.value,
-                title="Show these utterances",
-            ),
-        ),
+        value_heading(part.column, part.value),
         element("td", notation.percent(part.first)),
         element("td", notation.percent(part.second)),
         element("td", notation.points(tested.value if tested else None), class_="wer"),

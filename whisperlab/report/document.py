@@ -5,8 +5,10 @@ Owns what every page of ours has in common. It does not know what a page shows.
 
 from __future__ import annotations
 
+import json
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from whisperlab.errors import WriteError
 from whisperlab.report.markup import Markup, element
@@ -35,6 +37,32 @@ def document(title: str, body: Markup, *, styles: tuple[str, ...]) -> str:
 def page_file(name: str) -> Markup:
     """Returns a style or script of ``page/``, to be written into the page."""
     return Markup(resources.files("whisperlab.report").joinpath("page", name).read_text("utf-8"))
+
+
+def write_pages(folder: Path, page: str, html: str, json_name: str, content: Any) -> Path:
+    """Writes a page and its figures as JSON into ``folder``, made if need be; returns the page's path.
+
+    Raises:
+        WriteError: the folder cannot be made or written.
+    """
+    make_folder(folder)
+    write(folder / json_name, f"{json.dumps(content, indent=2, ensure_ascii=False)}\n")
+    write(folder / page, html)
+    return folder / page
+
+
+def make_folder(folder: Path) -> None:
+    """Makes the folder and those above it.
+
+    Raises:
+        WriteError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(
+            f"{folder}: cannot write there ({error.strerror}); choose another folder"
+        ) from error
 
 
 def write(path: Path, content: str) -> None:

@@ -10,7 +10,6 @@ Owns the three forms. invariance.json (rates, shares and differences are fractio
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 from whisperlab.experiment.invariance import Circumstance, Invariance, Verdict
 from whisperlab.metric.paired import Difference
 from whisperlab.report import notation
-from whisperlab.report.document import document, write
+from whisperlab.report.document import document, write_pages
 from whisperlab.report.markdown import markdown_table
 from whisperlab.report.markup import Markup, element
 from whisperlab.report.run_card import system
@@ -71,10 +70,7 @@ def write_invariance(found: Invariance, folder: Path) -> Path:
     Raises:
         WriteError: the folder cannot be written.
     """
-    content = json.dumps(invariance_to_json(found), indent=2, ensure_ascii=False)
-    write(folder / JSON, f"{content}\n")
-    write(folder / PAGE, page(found))
-    return folder / PAGE
+    return write_pages(folder, PAGE, page(found), JSON, invariance_to_json(found))
 
 
 def invariance_to_json(found: Invariance) -> dict[str, Any]:

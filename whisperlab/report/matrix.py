@@ -6,12 +6,11 @@ its row's first condition)::
     {"schema": 1, "metric": "wer", "profile": {"name", "hash"}, "level": 0.95, "utterances": 50,
      "conditions": ["clean", "white noise 10 dB"], "rows": [{"name": "pocketsphinx", "configuration_hash",
        "cells": {"clean": {"run", "rate": {...}, "difference": null}, "white noise 10 dB": {..., "difference":
-         {"value", "low", "high", "p", "level", "resamples", "units"}}}}]}
+         {"value", "low", "high", "p", "level", "resamples", "units", "effective_units"}}}}]}
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any
 
 from whisperlab.experiment.matrix import Cell, Matrix
 from whisperlab.report import notation
-from whisperlab.report.document import document, write
+from whisperlab.report.document import document, write_pages
 from whisperlab.report.markdown import markdown_table
 from whisperlab.report.markup import Markup, element, joined
 from whisperlab.report.run_card import system
@@ -69,10 +68,7 @@ def write_matrix(found: Matrix, folder: Path) -> Path:
     Raises:
         WriteError: the folder cannot be written.
     """
-    content = json.dumps(matrix_to_json(found), indent=2, ensure_ascii=False)
-    write(folder / JSON, f"{content}\n")
-    write(folder / PAGE, page(found))
-    return folder / PAGE
+    return write_pages(folder, PAGE, page(found), JSON, matrix_to_json(found))
 
 
 def matrix_to_json(found: Matrix) -> dict[str, Any]:

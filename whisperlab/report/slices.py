@@ -53,6 +53,21 @@ def value_table(headings: Sequence[str], rows: Sequence[Markup], summary: str) -
     )
 
 
+def value_heading(column: str, value: str) -> Markup:
+    """Returns the first cell of a slice's row: its value, which shows its utterances when pressed."""
+    return element(
+        "th",
+        element(
+            "button",
+            value or "(empty)",
+            type="button",
+            data_column=column,
+            data_value=value,
+            title="Show these utterances",
+        ),
+    )
+
+
 def _value(score: SliceScore) -> float:
     return -1.0 if score.rate.value is None else score.rate.value
 
@@ -68,17 +83,7 @@ def _row(score: SliceScore, ceiling: float) -> Markup:
     )
     return element(
         "tr",
-        element(
-            "th",
-            element(
-                "button",
-                score.value or "(empty)",
-                type="button",
-                data_column=score.column,
-                data_value=score.value,
-                title="Show these utterances",
-            ),
-        ),
+        value_heading(score.column, score.value),
         element("td", notation.percent(rate.value), class_="wer"),
         element("td", notation.interval(rate.low, rate.high)),
         element("td", _range(score, ceiling), class_="range"),

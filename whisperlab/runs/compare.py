@@ -9,10 +9,7 @@ from argparse import ArgumentParser, Namespace
 from datetime import datetime
 from pathlib import Path
 
-from whisperlab.errors import WriteError
 from whisperlab.runs.comparison_arguments import add_comparison_arguments
-
-JSON = "comparison.json"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -53,32 +50,20 @@ def run(given: Namespace) -> int:
         ConfigError: a folder holds no finished run, or the runs cannot be compared.
         WriteError: the files cannot be written.
     """
-    import json
-
     from rich.console import Console
 
-    from whisperlab.experiment.comparison_json import comparison_to_json
     from whisperlab.report.comparison import write_comparison
     from whisperlab.report.comparison_table import comparison_tables
-    from whisperlab.report.document import write
+    from whisperlab.report.document import make_folder
     from whisperlab.runs.comparing import compare_folders, recordings
 
     comparison = compare_folders(given.runs, given)
     folder = given.output_dir or Path(f"outputs/comparisons/{datetime.now():%Y-%m-%d_%H-%M-%S}")
-    _make(folder)
+    make_folder(folder)
     sounds = recordings(comparison, folder, given.audio)
-    written = json.dumps(comparison_to_json(comparison), indent=2, ensure_ascii=False)
-    write(folder / JSON, f"{written}\n")
     report = write_comparison(comparison, folder, sounds)
     console = Console()
     for table in comparison_tables(comparison):
         console.print(table)
     print(f"report: {report} ({sounds.note})")  # noqa: T201 - a command's face
     return 0
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"--output-dir {folder}: cannot write there ({error.strerror})") from error

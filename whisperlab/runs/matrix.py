@@ -8,7 +8,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from whisperlab.errors import ConfigError, WriteError
+from whisperlab.errors import ConfigError
 from whisperlab.runs.comparison_arguments import add_comparison_arguments
 
 
@@ -43,12 +43,6 @@ def run(given: Namespace) -> int:
     found = matrix_folders(_folders(given.runs), given)
     print(markdown(found))  # noqa: T201 - a command's face
     if given.output_dir is not None:
-        try:
-            given.output_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise WriteError(
-                f"--output-dir {given.output_dir}: cannot write there ({error.strerror})"
-            ) from error
         print(f"report: {write_matrix(found, given.output_dir)}")  # noqa: T201 - as above
     return 0
 
