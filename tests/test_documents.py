@@ -8,7 +8,7 @@ import pytest
 from document_run import CHECKOUT, NEEDS, blocks, lines, run
 
 DOCS = CHECKOUT / "docs"
-RUN = ["tutorial.md", "howto.md", "concepts.md", "performance.md"]
+RUN = ["tutorial.md", "howto.md", "concepts.md", "performance.md", "scoring.md"]
 """Documents whose blocks are executed here; docs/api_reference.md and docs/app.md have their own tests."""
 
 
