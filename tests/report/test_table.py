@@ -8,6 +8,7 @@ from rich.console import Console, RenderableType
 
 from whisperlab.experiment.result import Latency, Rate, RunResult
 from whisperlab.report.table import configuration_differences, run_table, sweep_table
+from whisperlab.utterance import Failure
 
 
 def lines(table: RenderableType, width: int = 200) -> list[str]:
@@ -38,6 +39,21 @@ def test_the_run_table_says_what_came_out(result: RunResult) -> None:
         "code c0ffee with uncommitted changes",
     ):
         assert line in shown
+
+
+def test_the_run_table_says_why_utterances_were_lost(result: RunResult) -> None:
+    shown = lines(run_table(result))
+    assert "invalid_audio b-1: expected a RIFF header, got 4 zero bytes" in shown
+    lost = next(outcome for outcome in result.outcomes if outcome.error is not None)
+    codes = ("one", "two", "two", "three", "four", "four", "four", "five")
+    many = [replace(lost, id=str(n), error=Failure(code, "m")) for n, code in enumerate(codes)]
+    said = [line for line in lines(run_table(replace(result, outcomes=many))) if ": " in line]
+    assert said == [
+        "four 4: m (and 2 more)",
+        "two 1: m (and 1 more)",
+        "one 0: m",
+        "2 further codes: see the report",
+    ]
 
 
 def test_an_engine_with_its_own_model_is_named_instead_of_a_checkpoint(result: RunResult) -> None:

@@ -63,7 +63,13 @@ def evaluate(config: Mapping[str, Any], engines: LoadedEngines) -> tuple[RunResu
     for line in (*failure_lines(result.scores.failures), *published_lines(result)):
         print(line)  # noqa: T201 - a command's face
     print(f"report: {report}")  # noqa: T201 - a command's face
-    return result, exit_code(result, settings.max_failed_fraction)
+    code = exit_code(result, settings.max_failed_fraction)
+    if code == EXIT_TOO_MANY_FAILED:
+        print(  # noqa: T201 - a command's face
+            f"exit code {code}: more utterances failed or timed out than "
+            f"max_failed_fraction={settings.max_failed_fraction} allows; docs/troubleshooting.md has every code"
+        )
+    return result, code
 
 
 def resume_line(run_dir: Path) -> str:

@@ -5,6 +5,7 @@ Owns what stands in them and which settings tell runs apart. It prints nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -23,7 +24,7 @@ from whisperlab.report.summary import (
     spoken,
     why_no_rtfx,
 )
-from whisperlab.utterance import State
+from whisperlab.utterance import Outcome, State
 
 NOT_A_DIFFERENCE = frozenset({"run_dir"})
 """Top-level keys that always differ between runs and say nothing about them."""
@@ -40,6 +41,9 @@ OUTCOME_COLUMNS = {
 """What came out, and whether a narrow terminal may break the column's lines."""
 
 WIDEST_KEY = 12
+MOST_CODES = 3
+"""Error codes that the table of one run names; the report has every utterance."""
+
 SHORT_HASH = 8
 """Digits of the configuration hash that tell the runs of one table apart."""
 
@@ -81,6 +85,7 @@ def _lines(result: RunResult) -> Iterator[tuple[str, str, str]]:
         if getattr(tally, state.value)
     )
     yield "coverage", notation.coverage(tally.scored, tally.total), states or "the dataset is empty"
+    yield from _why_lost(result.outcomes)
     reason = why_no_rtfx(speed) if speed.rtfx is None else f"batch of {speed.batch_size}"
     yield "RTFx", notation.factor(speed.rtfx), reason
     latency = speed.latency_seconds
@@ -105,6 +110,20 @@ def _lines(result: RunResult) -> Iterator[tuple[str, str, str]]:
     yield "profile", scores.profile.get("name", notation.DASH), scores.profile.get("hash", "")
     yield "code", code_version(result.card), ""
     yield "run folder", str(result.folder), ""
+
+
+def _why_lost(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
+    """Yields the error codes of utterances without a text, the most frequent first, with an example."""
+    by_code: defaultdict[str, list[str]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            by_code[outcome.error.code].append(f"{outcome.id}: {outcome.error.message}")
+    ranked = sorted(by_code.items(), key=lambda item: -len(item[1]))
+    for code, examples in ranked[:MOST_CODES]:
+        more = f" (and {notation.count(len(examples) - 1)} more)" if len(examples) > 1 else ""
+        yield "", code, examples[0] + more
+    if len(ranked) > MOST_CODES:
+        yield "", "", f"{notation.plural(len(ranked) - MOST_CODES, 'further code')}: see the report"
 
 
 def _uncertainty(rate: Rate, unit: str) -> str:
