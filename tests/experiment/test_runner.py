@@ -22,7 +22,7 @@ from whisperlab.errors import (
     WriteError,
 )
 from whisperlab.experiment.event_log import log_event, run_log
-from whisperlab.experiment.folder import RunFolder, fingerprint, read_run
+from whisperlab.experiment.folder import RunFolder, differences, fingerprint, read_run
 from whisperlab.experiment.ledger import Ledger, read_ledger
 from whisperlab.experiment.result import RunCard, RunResult
 from whisperlab.experiment.runner import Experiment, run_experiment
@@ -268,6 +268,16 @@ def test_another_run_s_folder_is_refused_with_the_keys_that_differ(tmp_path: Pat
             tmp_path / "run",
             Silent(),
         )
+
+
+def test_an_edited_table_is_said_in_words_and_not_in_digests(tmp_path: Path) -> None:
+    tones = Tones(tmp_path / "audio", count=1)
+    card = run_experiment(experiment(Recogniser(answers()), tones), tmp_path / "run", Silent()).card
+    before, after = (
+        dataclasses.replace(card, dataset={"rows_sha256": rows, "utterances_sha256": "1"})
+        for rows in ("a", "b")
+    )
+    assert differences(before, after) == ["the dataset's table was edited"]
 
 
 @pytest.mark.parametrize("name", ["run.json", "scores.json"])

@@ -241,14 +241,20 @@ IGNORED_KEYS = frozenset(
 )
 """Top-level keys that may differ between the attempts of one run."""
 
+DIGESTS = {
+    "dataset identity.rows_sha256": "the dataset's table was edited",
+    "dataset identity.utterances_sha256": "its texts, its files or the choice of them changed",
+}
+"""What it means for a person that a digest differs."""
+
 
 def differences(present: RunCard, wanted: RunCard) -> list[str]:
-    """Returns ``key: old -> new`` of every setting or dataset fact that differs."""
+    """Returns ``key: old -> new`` of every setting or dataset fact that differs; a digest in words."""
     old = {**dict(_flat(present.config)), **dict(_flat(present.dataset, "dataset identity"))}
     new = {**dict(_flat(wanted.config)), **dict(_flat(wanted.dataset, "dataset identity"))}
     absent = "(absent)"
     return [
-        f"{key}: {old.get(key, absent)!r} -> {new.get(key, absent)!r}"
+        DIGESTS.get(key) or f"{key}: {old.get(key, absent)!r} -> {new.get(key, absent)!r}"
         for key in sorted(old.keys() | new.keys())
         if key.partition(".")[0] not in IGNORED_KEYS
         and old.get(key, absent) != new.get(key, absent)
