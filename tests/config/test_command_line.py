@@ -127,6 +127,42 @@ def test_a_trusted_package_is_trusted_by_the_environment_only(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        (
+            "ownlab.gain.Gian",
+            "ownlab.gain has no class Gian of its own; did you mean ownlab.gain.Gain?",
+        ),
+        ("ownlab.gian.Gain", "no module ownlab.gian is installed or lies in "),
+        (
+            "ownlab.gain.Plain",
+            "Plain is no pydantic dataclass; decorate it with pydantic.dataclasses",
+        ),
+        ("ownlab.gain.Path", "ownlab.gain has no class Path of its own"),
+    ],
+)
+def test_what_is_wrong_with_a_trusted_component_is_said(
+    target: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whisperlab.config.targets import check_targets
+    from whisperlab.errors import ConfigError
+
+    (tmp_path / "ownlab").mkdir()
+    (tmp_path / "ownlab" / "gain.py").write_text(
+        "from pathlib import Path\n"
+        "from pydantic.dataclasses import dataclass\n"
+        "@dataclass\nclass Gain:\n    gain_db: float\n"
+        "class Plain: ...\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("WHISPERLAB_TRUSTED_PACKAGES", "ownlab")
+    check_targets({"preprocess": {"gain": {"_target_": "ownlab.gain.Gain"}}})
+    with pytest.raises(ConfigError) as caught:
+        check_targets({"preprocess": {"gain": {"_target_": target}}})
+    assert f"preprocess.gain._target_: target not allowed: {said}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
     ("override", "said"),
     [
         ("batch_size=0", "batch_size"),

@@ -18,6 +18,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from whisperlab.errors import ConfigError
@@ -56,24 +57,45 @@ def locate(name: object, key: str) -> type[Any]:
     if not isinstance(name, str) or not _DOTTED_NAME.fullmatch(name):
         raise _refusal(name, key)
     module_name, _, class_name = name.rpartition(".")
-    if not _is_plugin_module(module_name):
+    if not _may_be_imported(module_name):
         raise _refusal(name, key)
-    found = getattr(importlib.import_module(module_name), class_name, None)
-    if not isinstance(found, type) or found.__module__ != module_name:
-        raise _refusal(name, key)
+    if not _exists(module_name):
+        where = f"no module {module_name} is installed or lies in {Path.cwd()}"
+        raise _refusal(name, key, "" if module_name.startswith("whisperlab.") else where)
+    own = _classes(importlib.import_module(module_name))
+    found = own.get(class_name)
+    if found is None:
+        close = difflib.get_close_matches(class_name, own, n=1)
+        hint = f"; did you mean {module_name}.{close[0]}?" if close else ""
+        raise _refusal(name, key, f"{module_name} has no class {class_name} of its own{hint}")
     if not hasattr(found, "__pydantic_fields__"):  # a component is a validated settings class
-        raise _refusal(name, key)
+        raise _refusal(
+            name,
+            key,
+            f"{class_name} is no pydantic dataclass; decorate it with pydantic.dataclasses.dataclass",
+        )
     return found
 
 
-def _is_plugin_module(module_name: str) -> bool:
-    """True for an existing module of a plug-in room or of a trusted package; imports only parents."""
+def _classes(module: ModuleType) -> dict[str, type[Any]]:
+    """Returns the classes that a module defines itself, by name; what it imports is another's."""
+    return {
+        name: value
+        for name, value in vars(module).items()
+        if isinstance(value, type) and value.__module__ == module.__name__
+    }
+
+
+def _may_be_imported(module_name: str) -> bool:
+    """True for a module of a plug-in room or of a trusted package, whether it exists or not."""
     package, _, rest = module_name.partition(".")
     if package == "whisperlab":
-        if rest.partition(".")[0] not in PLUGIN_ROOMS or "." not in rest:
-            return False
-    elif package not in trusted_packages():
-        return False
+        return rest.partition(".")[0] in PLUGIN_ROOMS and "." in rest
+    return package in trusted_packages()
+
+
+def _exists(module_name: str) -> bool:
+    """True for a module that can be found; imports only its parents."""
     try:
         return importlib.util.find_spec(module_name) is not None
     except ModuleNotFoundError:
@@ -105,14 +127,16 @@ def _targets(node: Any, key: str) -> Iterator[tuple[str, object]]:
             yield from _targets(value, f"{key}[{index}]")
 
 
-def _refusal(name: object, key: str) -> ConfigError:
-    close = difflib.get_close_matches(str(name), known_targets(), n=1, cutoff=0.5)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return ConfigError(
-        f"{key}: target not allowed: {name!r} is not a component of whisperlab{hint} "
-        f"(trust a package of your own with {TRUSTED_PACKAGES_VARIABLE}=NAME)",
-        code="target_not_allowed",
-    )
+def _refusal(name: object, key: str, why: str = "") -> ConfigError:
+    """Returns the error for a target; ``why`` where its package is allowed and something else is wrong."""
+    if not why:
+        close = difflib.get_close_matches(str(name), known_targets(), n=1, cutoff=0.5)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        why = (
+            f"{name!r} is not a component of whisperlab{hint} "
+            f"(trust a package of your own with {TRUSTED_PACKAGES_VARIABLE}=NAME)"
+        )
+    return ConfigError(f"{key}: target not allowed: {why}", code="target_not_allowed")
 
 
 def known_targets() -> list[str]:
