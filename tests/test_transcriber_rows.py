@@ -91,3 +91,47 @@ def test_a_long_sound_of_which_a_piece_failed_has_its_error_and_tells_no_more_te
     assert done[1].transcript is not None
     assert done[1].transcript.text == "2"
     assert not {text.strip() for text in engine.heard} & {"3", "1"}
+
+
+@dataclass
+class OneByOne(Counter):
+    """Decodes ``rows`` sounds at a time, 2 s of its clock each."""
+
+    rows: int | None = 1
+    now: float = 0.0
+
+    def transcribe(
+        self, batch: Sequence[Waveform], options: DecodeOptions, watch: Watch
+    ) -> list[Transcript]:
+        for index in range(len(batch)):
+            watch.cancelled(index)
+            self.now += 2.0
+            watch.cancelled(index)
+        return super().transcribe(batch, options, watch)
+
+
+@pytest.mark.parametrize(("rows", "late"), [(1, [False] * 4), (None, [False, True, True, True])])
+def test_the_time_of_a_sound_begins_when_it_gets_a_row(
+    monkeypatch: pytest.MonkeyPatch, rows: int | None, late: list[bool]
+) -> None:
+    engine = OneByOne(rows=rows)
+    monkeypatch.setattr("whisperlab.transcriber.perf_counter", lambda: engine.now)
+    built = transcriber(engine).variant(DecodeOptions(timeout_seconds=3.0))
+    done = built.recognise([level(tenths) for tenths in (1, 2, 3, 4)])
+    assert [one.timed_out for one in done] == late
+
+
+@pytest.mark.parametrize(("rows", "asked"), [(2, [5]), (None, [1, 1, 1, 1, 1])])
+def test_all_pieces_of_a_long_sound_go_to_an_engine_that_bounds_itself(
+    rows: int | None, asked: list[int]
+) -> None:
+    engine = OneByOne(rows=rows)
+    segmentation = FixedWindows(window_seconds=1.0, overlap_seconds=0.0)
+    built = Transcriber(engine, segmentation)
+    (done,) = built.recognise([level(3, 5.0)])
+    assert engine.asked == asked
+    assert done.transcript is not None
+    assert done.transcript.text == "3 3 3 3 3"
+    engine.asked.clear()
+    built.recognise([level(3, 5.0)], engine)  # somebody waits for the first words
+    assert engine.asked == [1, 1, 1, 1, 1]

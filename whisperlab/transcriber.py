@@ -15,6 +15,7 @@ from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import (
     Engine,
     EngineSettings,
+    Refilling,
     RowsFailedError,
     SilentWatch,
     Watch,
@@ -199,8 +200,10 @@ class Transcriber:
         engine = self.load()
         pieces = [(index, piece) for index, job in enumerate(jobs) for piece in job.pieces]
         listener = watch if watch is not None else SilentWatch()
-        for first in range(0, len(pieces), max(1, len(jobs))):
-            self._run(engine, jobs, pieces[first : first + len(jobs)], listener)
+        # An engine may bound itself; who listens waits for the first pieces.
+        at_once = max(1, len(pieces) if watch is None and _rows(engine) else len(jobs))
+        for first in range(0, len(pieces), at_once):
+            self._run(engine, jobs, pieces[first : first + at_once], listener)
         return [self._finish(job) for job in jobs]
 
     def _prepare(self, source: Source) -> _Job:
@@ -237,9 +240,9 @@ class Transcriber:
         if not pieces:
             return
         started = perf_counter()
-        for index, _ in pieces:
-            if jobs[index].started is None:
-                jobs[index].started = started
+        if len(pieces) <= (_rows(engine) or len(pieces)):
+            for job in {index: jobs[index] for index, _ in pieces}.values():
+                job.started = job.started or started
         observer = _PieceWatch(watch, pieces, jobs, self.options.timeout_seconds)
         results: Sequence[Transcript | WhisperlabError]
         try:
@@ -298,6 +301,11 @@ class Transcriber:
             timed_out=job.timed_out,
             first_token_seconds=None if first is None else before_engine + first,
         )
+
+
+def _rows(engine: Engine) -> int | None:
+    """Returns how many sounds the engine decodes at a time, ``None`` for all it is given."""
+    return engine.rows if isinstance(engine, Refilling) else None
 
 
 def _still_wanted(
@@ -384,10 +392,9 @@ class _PieceWatch:
     def cancelled(self, index: int) -> bool:
         sound, _ = self._pieces[index]
         job = self._jobs[sound]
-        if (
-            self._timeout_seconds is not None
-            and job.started is not None
-            and perf_counter() - job.started > self._timeout_seconds
-        ):
+        if job.started is None:  # it had to wait for a row
+            job.started = perf_counter()
+        limit = self._timeout_seconds
+        if limit is not None and perf_counter() - job.started > limit:
             job.timed_out = True
         return job.timed_out or self._watch.cancelled(sound)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from joining_rows import check_joining
 from transformers import WhisperConfig, WhisperForConditionalGeneration
 
 from whisperlab.engine.decoding.network import Floats
@@ -85,7 +86,7 @@ def test_rows_of_unequal_prompts_leave_repeat_and_change_places(
 ) -> None:
     model, ours = both
     heard = windows(model.config.num_mel_bins)
-    ours.hear(heard)
+    assert ours.hear(heard) == [0, 1, 2]
     texts = [(0, [5, 6, 7, 8]), (1, [9, 10]), (2, [4, 11, 12])]
     beginning = ours.begin([0, 1, 2], [text for _, text in texts], 2)
     for row, (window, text) in enumerate(texts):
@@ -107,6 +108,16 @@ def test_rows_of_unequal_prompts_leave_repeat_and_change_places(
         for row, (window, text) in enumerate(texts):
             logits = expected(model, heard[window], text).logits[0, -1].numpy()
             np.testing.assert_allclose(got[row], logits, atol=CLOSE, rtol=CLOSE)
+
+
+def test_texts_join_and_windows_change_while_others_are_written(
+    both: tuple[Any, OpenvinoNetwork],
+) -> None:
+    model, ours = both
+    n_mels = model.config.num_mel_bins
+    check_joining(
+        ours, n_mels, lambda window, text: expected(model, window, text).logits[0].numpy()
+    )
 
 
 def test_attention_is_that_of_the_named_heads(both: tuple[Any, OpenvinoNetwork]) -> None:

@@ -9,12 +9,14 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from joining_rows import check_joining
 
 from whisperlab.audio import decode
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
 from whisperlab.dataset.demo import FOLDER as DEMO
 from whisperlab.engine import torch_choice
+from whisperlab.engine.decoding.network import Floats
 from whisperlab.engine.decoding.rules import Rules, log_sum_exp
 from whisperlab.engine.decoding.vocabulary import Vocabulary, read_vocabulary
 from whisperlab.engine.torch_layers import Format, Linear
@@ -79,6 +81,16 @@ def test_rows_that_are_dropped_repeated_and_reordered_go_on_as_if_alone() -> Non
         alone.step(tokens[:1], [0])
         assert found[place] == pytest.approx(alone.step(tokens[1:2], [0])[0], abs=1e-4)
         assert repeated[2 * place + 1] == pytest.approx(alone.step(tokens[2:], [0])[0], abs=1e-4)
+
+
+def test_texts_join_and_windows_change_while_others_are_written() -> None:
+    alone = network()
+
+    def logits_of(window: Floats, text: list[int]) -> Floats:
+        alone.hear([window])
+        return np.concatenate(alone.begin([0], [text], 2))
+
+    check_joining(network(), 80, logits_of)
 
 
 def test_a_hidden_prompt_token_changes_nothing() -> None:

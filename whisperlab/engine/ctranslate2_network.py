@@ -21,7 +21,7 @@ import numpy as np
 
 from whisperlab.device import ResolvedKind
 from whisperlab.engine.checkpoint import weight_files
-from whisperlab.engine.decoding.network import Beginning, Floats, Manner
+from whisperlab.engine.decoding.network import Beginning, Floats, Manner, free_numbers
 from whisperlab.engine.decoding.single import SAMPLED_FROM
 from whisperlab.engine.decoding.start import Start
 from whisperlab.engine.decoding.text import Text
@@ -122,14 +122,18 @@ class Ctranslate2Network:
                 f"model in {folder}: CTranslate2 cannot load it: "
                 f"{' '.join(str(error).split())[:300]}; remove the folder to convert again"
             ) from error
-        self._heard: Floats = np.zeros((0, 0, 0), np.float32)
-        """Encoded windows, shape ``(n_windows, n_positions, width)``."""
+        self._heard: dict[int, Floats] = {}
+        """Encoded windows by number, shape ``(n_positions, width)``."""
 
-    def hear(self, windows: Sequence[Floats]) -> None:
-        """Encodes log-mel windows, shape ``(n_mels, n_frames)`` each; forgets the ones before."""
+    def hear(self, windows: Sequence[Floats], kept: Sequence[int] = ()) -> list[int]:
+        """Encodes log-mel windows, shape ``(n_mels, n_frames)`` each, beside those ``kept``."""
         features = ctranslate2.StorageView.from_array(np.stack(windows))
         encoded = self._try(self._model.encode, features, to_cpu=True)
-        self._heard = np.array(encoded.to(ctranslate2.DataType.float32))
+        numbers = free_numbers(len(windows), kept)
+        found = np.array(encoded.to(ctranslate2.DataType.float32))
+        old = {number: self._heard[number] for number in kept}
+        self._heard = old | dict(zip(numbers, found, strict=True))
+        return numbers
 
     def begin(
         self, heard: Sequence[int], prompts: Sequence[Sequence[int]], from_end: int
@@ -185,7 +189,7 @@ class Ctranslate2Network:
         return {**options, "beam_size": manner.n_beams}
 
     def _chosen(self, heard: Sequence[int]) -> Any:
-        return ctranslate2.StorageView.from_array(np.ascontiguousarray(self._heard[list(heard)]))
+        return ctranslate2.StorageView.from_array(np.stack([self._heard[one] for one in heard]))
 
     def _try(self, call: Any, *arguments: Any, **options: Any) -> Any:
         try:

@@ -10,12 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
+from typing import Annotated
+
+from pydantic import Field
 
 from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
 from whisperlab.engine.decoding.fallback import Thresholds
+from whisperlab.engine.decoding.flow import transcribe
 from whisperlab.engine.decoding.network import Network, WritingNetwork
 from whisperlab.engine.decoding.outcome import DecodedSegment
-from whisperlab.engine.decoding.sequential import Listener, Plan, Row, Sound, transcribe
+from whisperlab.engine.decoding.sequential import Listener, Plan, Row, Sound
 from whisperlab.engine.decoding.vocabulary import Vocabulary
 from whisperlab.engine.log_mel import HOP_SAMPLES, WINDOW_SAMPLES, LogMel
 from whisperlab.engine.options import DecodeOptions
@@ -25,6 +29,9 @@ from whisperlab.engine.whisper_text import WhisperText
 from whisperlab.engine.whisper_words import bytes_of, segment_of
 from whisperlab.errors import UnsupportedOptionError
 from whisperlab.transcript import Finish, Segment, Transcript, compression_ratio
+
+Rows = Annotated[int, Field(ge=1, le=4096)] | None
+"""How many sounds are decoded at a time; ``None``: all that are given together."""
 
 
 @dataclass(slots=True)
@@ -38,6 +45,8 @@ class _Said:
 class NetworkEngine:
     """A loaded Whisper checkpoint; ``transcribe`` takes any length.
 
+    ``rows`` sounds are decoded at a time, ``None`` for all of a batch: as soon as one ends another
+    takes its place.
     With ``trim`` windows are no longer than their sound. A window that then loops is decoded again
     at full width: such a transcript has the seconds of that among its stages, as ``redo``.
     """
@@ -52,8 +61,10 @@ class NetworkEngine:
         vocabulary: Vocabulary,
         *,
         multilingual: bool,
+        rows: Rows = None,
         trim: bool = False,
     ) -> None:
+        self.rows = rows
         self._network = network
         self._vocabulary = vocabulary
         self._text = WhisperText(folder, vocabulary)
@@ -69,15 +80,19 @@ class NetworkEngine:
         """Returns one transcript a waveform; none depends on its neighbours.
 
         A sound of up to 30 s is padded as audio to one window; a longer one goes through Whisper's
-        sequential long form, which needs timestamps whatever was asked for.
+        sequential long form, which needs timestamps whatever was asked for: without them short and
+        long sounds are decoded after each other.
 
         Raises:
             UnsupportedOptionError: the checkpoint cannot honour an option.
             InferenceError: the model failed on this batch.
         """
         transcripts: dict[int, Transcript] = {}
-        for group in _groups(batch):
-            done = self._transcribe([batch[index] for index in group], group, options, watch)
+        timed = [options.timestamps != "none" or _is_long(waveform) for waveform in batch]
+        for timestamps in sorted(set(timed)):
+            group = [index for index, one in enumerate(timed) if one is timestamps]
+            plan = self._plan(options, timestamps=timestamps)
+            done = self._transcribe([batch[index] for index in group], group, plan, options, watch)
             transcripts.update(zip(group, done, strict=True))
         return [transcripts[index] for index in range(len(batch))]
 
@@ -92,15 +107,13 @@ class NetworkEngine:
         self,
         waveforms: Sequence[Waveform],
         group: Sequence[int],
+        plan: Plan,
         options: DecodeOptions,
         watch: Watch,
     ) -> list[Transcript]:
         said = [_Said() for _ in waveforms]
-        plan = self._plan(options, long_form=_is_long(waveforms[0]))
         names = _language_names() if plan.words else {}
-        started = perf_counter()
         sounds = [self._sound(waveform) for waveform in waveforms]
-        features_ready = perf_counter()
 
         def on_segment(row: Row, decoded: DecodedSegment) -> None:
             segment = segment_of(
@@ -120,38 +133,33 @@ class NetworkEngine:
             lambda row: watch.cancelled(group[row.number]),
             lambda tokens: compression_ratio(self._text.decode(tokens)),
         )
-        recording = transcribe(self._network, sounds, plan, listener)
-        decoded_at = perf_counter()
-        texts = [self._text.decode(one.tokens).strip() for one in said]
-        share = 1 / len(waveforms)
-        redo_seconds = sum(row.redo_seconds for row in recording.rows)
-        decode_seconds = decoded_at - features_ready - recording.encode_seconds - redo_seconds
+        rows = transcribe(self._network, sounds, plan, listener, self.rows)
+        return [self._transcript(row, one, options) for row, one in zip(rows, said, strict=True)]
+
+    def _transcript(self, row: Row, said: _Said, options: DecodeOptions) -> Transcript:
+        started = perf_counter()
+        text = self._text.decode(said.tokens).strip()
         stages = {
-            "features": (features_ready - started) * share,
-            "encode": recording.encode_seconds * share,
-            "decode_tokens": decode_seconds * share,
-            "detokenise": (perf_counter() - decoded_at) * share,
+            "features": row.stages.features,
+            "encode": row.stages.encode,
+            "decode_tokens": row.stages.decode,
+            "detokenise": perf_counter() - started,
         }
-        return [
-            Transcript(
-                text=text,
-                language=self._language(options, row),
-                segments=tuple(said[row.number].segments),
-                finish=_finish(row),
-                stages={**stages, "redo": row.redo_seconds} if row.redo_seconds else stages,
-                first_token_seconds=None
-                if row.first_token_at is None
-                else row.first_token_at - started,
-            )
-            for row, text in zip(recording.rows, texts, strict=True)
-        ]
+        return Transcript(
+            text=text,
+            language=self._language(options, row),
+            segments=tuple(said.segments),
+            finish=_finish(row),
+            stages={**stages, "redo": row.stages.redo} if row.stages.redo else stages,
+            first_token_seconds=row.first_token_seconds,
+        )
 
     def _sound(self, waveform: Waveform) -> Sound:
-        features = self._features(waveform.samples)
-        own = -(-len(waveform.samples) // HOP_SAMPLES)
-        return Sound(features, min(own, features.shape[1]))
+        samples = waveform.samples
+        own = -(-len(samples) // HOP_SAMPLES)
+        return Sound(lambda: self._features(samples), own)
 
-    def _plan(self, options: DecodeOptions, *, long_form: bool) -> Plan:
+    def _plan(self, options: DecodeOptions, *, timestamps: bool) -> Plan:
         vocabulary = self._vocabulary
         words = options.timestamps == "word"
         if words and not vocabulary.alignment_heads:
@@ -159,7 +167,6 @@ class NetworkEngine:
                 "decode.timestamps=word: this checkpoint's generation_config.json names no "
                 "alignment_heads; add them, or choose segment"
             )
-        timestamps = options.timestamps != "none" or long_form
         if timestamps and vocabulary.no_timestamps is None:
             raise UnsupportedOptionError(
                 "decode.timestamps: this checkpoint's generation_config.json names no "
@@ -208,13 +215,6 @@ def _language_names() -> dict[str, str]:
 
 def _is_long(waveform: Waveform) -> bool:
     return len(waveform.samples) > WINDOW_SAMPLES
-
-
-def _groups(batch: Sequence[Waveform]) -> list[list[int]]:
-    """Returns batch rows of short and of long sounds; empty groups are left out."""
-    long = [index for index, waveform in enumerate(batch) if _is_long(waveform)]
-    short = [index for index in range(len(batch)) if index not in long]
-    return [group for group in (short, long) if group]
 
 
 def _finish(row: Row) -> Finish:

@@ -15,7 +15,7 @@ from whisperlab.device import Device, Quantization, QuantizationName
 from whisperlab.engine.decoding.vocabulary import read_vocabulary
 from whisperlab.engine.model import ModelSpec, require_known_language
 from whisperlab.engine.model import resolve as resolve_model
-from whisperlab.engine.network_engine import NetworkEngine
+from whisperlab.engine.network_engine import NetworkEngine, Rows
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.whisper_shape import read_shape
 from whisperlab.errors import MissingExtraError, UnsupportedOptionError
@@ -37,7 +37,7 @@ class OpenvinoSettings:
 
     ``threads`` ``None`` leaves the number to OpenVINO (one a core). ``trim`` lets the encoder hear
     windows no longer than their sound: faster for short sounds, and the text may differ; a window
-    that loops is decoded again at full width.
+    that loops is decoded again at full width. ``rows`` as for `NetworkEngine`.
 
     Raises:
         UnsupportedOptionError: this engine cannot do the quantisation, or is asked for a GPU.
@@ -48,6 +48,7 @@ class OpenvinoSettings:
     quantization: Quantization
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     trim: bool = False
+    rows: Rows = None
 
     def __post_init__(self) -> None:
         if self.quantization.name not in STORAGE:
@@ -96,5 +97,6 @@ class OpenvinoSettings:
             shape,
             vocabulary,
             multilingual=self.model.multilingual,
+            rows=self.rows,
             trim=self.trim,
         )

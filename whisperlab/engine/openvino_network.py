@@ -15,12 +15,15 @@ import numpy.typing as npt
 import openvino as ov
 
 from whisperlab.engine import openvino_graph as graph
-from whisperlab.engine.decoding.network import Beginning, Floats
+from whisperlab.engine.decoding.network import NEW, Beginning, Floats, free_numbers
 from whisperlab.engine.whisper_shape import Shape
 from whisperlab.engine.whisper_weights import Weights
 
 HIDDEN: Final = np.float32(-1e30)
 """Added to the scores of tokens that must not be seen; finite, so that no row is NaN."""
+
+FREE: Final = -1
+"""The number of no window."""
 
 INT8_GROUP: Final = "128"
 """Inputs of a linear layer that are quantised together; OpenVINO's own 32 gains nothing."""
@@ -66,37 +69,50 @@ class OpenvinoNetwork:
         self._positions = weights.tensor("decoder.embed_positions.weight")
         self._windows: dict[str, ov.Tensor] = {}
         self._slots: list[int] = []
-        """The window that lies in each slot of the memory."""
+        """The window that lies in each slot of the memory, or `FREE`."""
         self._texts = _Texts()
         self._no_mask = np.zeros((1, 1, 1, 2 * shape.target_positions), np.float32)
 
-    def hear(self, windows: Sequence[Floats]) -> None:
-        """Encodes each window straight into its place in the decoder's memory."""
-        self._make_room(len(windows), windows[0].shape[-1] // 2)
-        self._slots = list(range(len(windows)))
-        for slot, window in enumerate(windows):
+    def hear(self, windows: Sequence[Floats], kept: Sequence[int] = ()) -> list[int]:
+        """Encodes each window straight into a free slot of the decoder's memory."""
+        numbers = free_numbers(len(windows), kept)
+        self._make_room(len(windows) + len(kept), windows[0].shape[-1] // 2, kept)
+        free = [slot for slot, number in enumerate(self._slots) if number not in kept]
+        for slot, number, window in zip(free, numbers, windows, strict=False):
+            self._slots[slot] = number
             for name, whole in self._windows.items():
                 self._encoder.set_tensor(name, _part(whole, slot, slot + 1))
             self._encoder.set_tensor("features", ov.Tensor(np.ascontiguousarray(window[None])))
             self._encoder.infer()
+        for slot in free[len(windows) :]:
+            self._slots[slot] = FREE
+        return numbers
 
     def begin(
-        self, heard: Sequence[int], prompts: Sequence[Sequence[int]], from_end: int
+        self,
+        heard: Sequence[int],
+        prompts: Sequence[Sequence[int]],
+        from_end: int,
+        beside: Sequence[int] = (),
     ) -> Beginning:
         """Feeds the prompts, the shorter ones padded at their left and the padding hidden."""
-        longest = max(len(prompt) for prompt in prompts)
-        hidden = np.array([longest - len(prompt) for prompt in prompts])
-        ids = np.zeros((len(prompts), longest), np.intp)
+        kept = self._kept(beside)
+        new = _Texts(list(heard), np.array([0] * len(prompts)), max(map(len, prompts)))
+        new.hidden = np.array([new.length - len(prompt) for prompt in prompts])
+        ids = np.zeros((len(prompts), new.length), np.intp)
         for row, prompt in enumerate(prompts):
-            ids[row, hidden[row] :] = prompt
-        places = np.maximum(np.arange(longest) - hidden[:, None], 0)
-        mask = _causal(longest)[None, None] + _hide(hidden, longest)
-        self._texts = _Texts(list(heard), hidden, longest)
+            ids[row, new.hidden[row] :] = prompt
+        places = np.maximum(np.arange(new.length) - new.hidden[:, None], 0)
+        mask = _causal(new.length)[None, None] + _hide(new.hidden, new.length)
+        self._texts = new
         self._decoder.reset_state()
-        logits = self._infer(
-            ids, places, mask, np.arange(len(prompts)), [longest - from_end, longest - 1]
-        )
-        return Beginning(logits[:, 0], logits[:, 1])
+        read = [new.length - from_end, new.length - 1]
+        logits = self._infer(ids, places, mask, np.arange(len(prompts)), read)
+        beginning = Beginning(logits[:, 0], logits[:, 1])
+        if kept:
+            beginning = Beginning(logits[:, 0].copy(), logits[:, 1].copy())
+            self._rejoin(kept, beside)
+        return beginning
 
     def step(self, tokens: Sequence[int], sources: Sequence[int]) -> Floats:
         """Appends one token a row."""
@@ -158,28 +174,70 @@ class OpenvinoNetwork:
         table = self._weights.rows("decoder.embed_tokens.weight", ids)
         return table + self._positions[places]
 
-    def _arrange(self) -> None:
-        """Brings the windows of the running texts to the front of the memory, in their order."""
-        wanted = list(dict.fromkeys(self._texts.heard))
-        for slot, window in enumerate(wanted):
-            other = self._slots.index(window)
-            if other != slot:
-                for whole in self._windows.values():
-                    _swap(whole, slot, other)
-                self._slots[slot], self._slots[other] = window, self._slots[slot]
-        for name, whole in self._windows.items():
-            self._decoder.set_tensor(name, _part(whole, 0, len(wanted)))
+    def _kept(self, beside: Sequence[int]) -> tuple[_Texts, list[Floats]] | None:
+        """Returns the running texts that go on and what the decoder remembers of them."""
+        rows = [row for row in beside if row != NEW]
+        if not rows:
+            return None
+        texts = self._texts
+        hidden = texts.hidden[rows]
+        first = int(hidden.min())  # padding of all rows is let go of
+        states = [
+            np.array(state.state.data[rows, :, first:]) for state in self._decoder.query_state()
+        ]
+        heard = [texts.heard[row] for row in rows]
+        return _Texts(heard, hidden - first, texts.length - first), states
 
-    def _make_room(self, n_windows: int, n_positions: int) -> None:
+    def _rejoin(self, kept: tuple[_Texts, list[Floats]], beside: Sequence[int]) -> None:
+        """Lays the running texts beside the ones just begun, all ending at the same place."""
+        old, states = kept
+        new = self._texts
+        length = max(old.length, new.length)
+        is_new = np.array(beside) == NEW
+        hidden = np.empty(len(beside), np.int64)
+        hidden[is_new] = new.hidden + length - new.length
+        hidden[~is_new] = old.hidden + length - old.length
+        heard = [iter(old.heard), iter(new.heard)]
+        for state, before in zip(self._decoder.query_state(), states, strict=True):
+            begun = state.state.data
+            whole = np.zeros((len(beside), begun.shape[1], length, begun.shape[3]), np.float32)
+            whole[is_new, :, length - new.length :] = begun
+            whole[~is_new, :, length - old.length :] = before
+            state.state = ov.Tensor(whole)
+        self._texts = _Texts([next(heard[int(one)]) for one in is_new], hidden, length)
+
+    def _arrange(self) -> None:
+        """Lets the decoder see the windows of the running texts, side by side in their order."""
+        wanted = list(dict.fromkeys(self._texts.heard))
+        first = self._slots.index(wanted[0])
+        if self._slots[first : first + len(wanted)] != wanted:
+            first = 0
+            for slot, window in enumerate(wanted):
+                other = self._slots.index(window)
+                if other != slot:
+                    for whole in self._windows.values():
+                        _swap(whole, slot, other)
+                    self._slots[slot], self._slots[other] = window, self._slots[slot]
+        for name, whole in self._windows.items():
+            self._decoder.set_tensor(name, _part(whole, first, first + len(wanted)))
+
+    def _make_room(self, n_windows: int, n_positions: int, kept: Sequence[int]) -> None:
+        """Makes the memory large enough; the windows ``kept`` stay where they lie."""
         sizes = [n_windows, self._shape.decoder_heads, self._shape.head_width, n_positions]
         known = next(iter(self._windows.values()), None)
         if known is not None and known.shape[0] >= n_windows and known.shape[-1] == n_positions:
             return
+        old, slots = self._windows, self._slots
         self._windows = {
             f"{kind}.{layer}": ov.Tensor(self._memory, sizes)
             for layer in range(self._shape.decoder_layers)
             for kind in ("key", "value")
         }
+        self._slots = [*slots, *[FREE] * n_windows][:n_windows] if kept else [FREE] * n_windows
+        for slot, number in enumerate(self._slots):
+            if number in kept:
+                for name, whole in self._windows.items():
+                    _part(old[name], slot, slot + 1).copy_to(_part(whole, slot, slot + 1))
 
     def _request(self, model: ov.Model) -> ov.InferRequest:
         return self._core.compile_model(model, "CPU", dict(self._settings)).create_infer_request()

@@ -64,6 +64,16 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class Refilling(Protocol):
+    """An engine that decodes ``rows`` of the sounds it is given at a time (``None``: all of them).
+
+    A row that ends makes room for the next sound, which is asked for cancelling before it begins.
+    """
+
+    rows: int | None
+
+
 class RowsFailedError(InferenceError):
     """Some rows of a batch failed; ``results`` holds a transcript or an error for each, in order.
 

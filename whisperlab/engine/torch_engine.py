@@ -15,7 +15,7 @@ from whisperlab.device import Device, Quantization, require, resolve
 from whisperlab.engine.decoding.vocabulary import read_vocabulary
 from whisperlab.engine.model import ModelSpec, require_known_language
 from whisperlab.engine.model import resolve as resolve_model
-from whisperlab.engine.network_engine import NetworkEngine
+from whisperlab.engine.network_engine import NetworkEngine, Rows
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.whisper_shape import read_shape
 from whisperlab.errors import UnsupportedOptionError
@@ -29,7 +29,7 @@ PRECISIONS = ("none", "float16", "bfloat16", "int8")
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
 class TorchSettings:
-    """The ``torch`` engine: which checkpoint, where, in which precision.
+    """The ``torch`` engine: which checkpoint, where, in which precision; ``rows`` as for `NetworkEngine`.
 
     Raises:
         UnsupportedOptionError: this engine cannot do the quantisation.
@@ -38,6 +38,7 @@ class TorchSettings:
     model: ModelSpec
     device: Device
     quantization: Quantization
+    rows: Rows = None
 
     def __post_init__(self) -> None:
         if self.quantization.name not in PRECISIONS:
@@ -72,8 +73,14 @@ class TorchSettings:
         shape, vocabulary = read_shape(folder), read_vocabulary(folder)
         to = Format(torch.device(kind), self._dtype(), self.quantization.name == "int8")
         network = TorchNetwork(Weights(folder), shape, to, vocabulary.alignment_heads)
-        multilingual = self.model.multilingual
-        return NetworkEngine(network, folder, shape, vocabulary, multilingual=multilingual)
+        return NetworkEngine(
+            network,
+            folder,
+            shape,
+            vocabulary,
+            multilingual=self.model.multilingual,
+            rows=self.rows,
+        )
 
     def _dtype(self) -> torch.dtype:
         import torch

@@ -127,8 +127,8 @@ class DecoderLayer:
         """Returns shape ``(n_rows, n_tokens, width)`` and writes the tokens' keys and values.
 
         ``own`` ``(2, n_rows, heads, n_places, head_width)`` holds the texts, ``window`` ``(2,
-        n_windows, heads, n_positions, head_width)`` the windows; ``at`` ``(n_tokens,)`` are the
-        places to write to, ``mask`` ``(n_rows, 1, n_tokens, n_places)`` what may be looked at.
+        n_windows, heads, n_positions, head_width)`` the windows; ``at`` ``(n_rows, n_tokens)`` are
+        the places to write to, ``mask`` ``(n_rows, 1, n_tokens, n_places)`` what may be looked at.
         """
         x = self._look_back(x, own, at, mask)
         query = self._window_queries(x, window.shape[1])
@@ -152,8 +152,9 @@ class DecoderLayer:
 
     def _look_back(self, x: Tensor, own: Tensor, at: Tensor, mask: Tensor) -> Tensor:
         query, key, value = split(self._together(self._norm(x)), 3, self._heads)
-        own[0].index_copy_(2, at, key)
-        own[1].index_copy_(2, at, value)
+        places = at[:, None, :, None].expand(key.shape)
+        own[0].scatter_(2, places, key)
+        own[1].scatter_(2, places, value)
         seen = functional.scaled_dot_product_attention(query, own[0], own[1], attn_mask=mask)
         return x + self._out(join(seen))
 

@@ -4,9 +4,9 @@ Owns the buffers of windows and texts, where each row lies in them, and on a GPU
 of a step. It does not know which token is chosen.
 
 A row's keys and values stay where they are while it is written; a row that ended is overwritten by
-the last one, so that a batch that shrinks copies one row and not all. On a GPU a step of one
-token is recorded once for each number of rows and played back, which takes the launching of some
-hundred kernels out of every token.
+a new one, or by the last, so that a batch that shrinks copies one row and not all. On a GPU a step
+of one token is recorded once for each number of rows and played back, which takes the launching of
+some hundred kernels out of every token.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from whisperlab.engine import torch_choice
-from whisperlab.engine.decoding.network import Beginning, Choice, Floats
+from whisperlab.engine.decoding.network import NEW, Beginning, Choice, Floats, free_numbers
 from whisperlab.engine.decoding.rules import Rules
 from whisperlab.engine.torch_layers import Decoder, Encoder, Format
 from whisperlab.engine.whisper_shape import Shape
@@ -29,19 +29,19 @@ from whisperlab.engine.whisper_weights import Weights
 ENCODED_TOGETHER: Final = {"cpu": 1, "cuda": 32, "mps": 4}
 """Windows in one pass of the encoder: a processor's cache holds one, a GPU is full with some."""
 
+FREE: Final = -1
+"""The number of no window."""
+
 SMALLEST_BETWEEN: Final = 8
 """Above this many windows there are two recorded sizes for each doubling."""
 
 
 @dataclass(slots=True)
 class _Texts:
-    """The texts being written: which window each heard, and where its tokens stand."""
+    """The texts being written: which window each heard, and how many tokens it holds."""
 
     heard: list[int] = field(default_factory=list)
-    hidden: list[int] = field(default_factory=list)
-    """Padding tokens before each row's prompt, one a row."""
-    length: int = 0
-    """Tokens that every row holds, padding included."""
+    lengths: list[int] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -49,16 +49,14 @@ class _Inputs:
     """What a step of the decoder reads beside its memory."""
 
     ids: Tensor
-    """Shape ``(n_rows, n_tokens)``, as are ``places``, the positions that are embedded."""
-    places: Tensor
+    """Shape ``(n_rows, n_tokens)``."""
     at: Tensor
-    """Shape ``(n_tokens,)``: where keys and values are written."""
+    """Shape ``(n_rows, n_tokens)``: the positions, where keys and values are written as well."""
     mask: Tensor
     """Shape ``(n_rows, 1, n_tokens, n_places)``: what may be looked at."""
 
     def copy_from(self, other: _Inputs) -> None:
         self.ids.copy_(other.ids)
-        self.places.copy_(other.places)
         self.at.copy_(other.at)
         self.mask.copy_(other.mask)
 
@@ -88,40 +86,71 @@ class TorchNetwork:
         self._own = torch.empty(0)
         """Shape ``(layers, 2, n_rows, heads, n_places, head_width)``."""
         self._slots: list[int] = []
-        """The window that lies in each slot of the memory."""
+        """The window that lies in each slot of the memory, or `FREE`."""
         self._texts = _Texts()
         self._recorded: dict[tuple[int, int], _Recorded] = {}
 
     @torch.inference_mode()
-    def hear(self, windows: Sequence[Floats]) -> None:
-        """Encodes the windows, some at a time, into the decoder's memory."""
-        self._make_window_room(len(windows), windows[0].shape[-1] // 2)
+    def hear(self, windows: Sequence[Floats], kept: Sequence[int] = ()) -> list[int]:
+        """Encodes the windows, some at a time, into free slots of the decoder's memory."""
+        numbers = free_numbers(len(windows), kept)
+        self._make_window_room(len(windows) + len(kept), windows[0].shape[-1] // 2, kept)
+        free = [slot for slot, number in enumerate(self._slots) if number not in kept]
         together = ENCODED_TOGETHER[self._format.device.type]
         for first in range(0, len(windows), together):
             batch = torch.from_numpy(np.stack(windows[first : first + together]))
             encoded = self._encoder(self._moved(batch).to(self._format.dtype))
+            slots = self._moved(torch.tensor(free[first : first + len(batch)]))
             for number, layer in enumerate(self._decoder.layers):
                 for kind, part in enumerate(layer.heard(encoded)):
-                    self._windows[number, kind, first : first + len(batch)] = part
-        self._slots = list(range(len(windows)))
+                    self._windows[number, kind].index_copy_(0, slots, part)
+        for slot, window in zip(free, [*numbers, *[FREE] * len(free)], strict=False):
+            self._slots[slot] = window
+        return numbers
 
     @torch.inference_mode()
     def begin(
-        self, heard: Sequence[int], prompts: Sequence[Sequence[int]], from_end: int
+        self,
+        heard: Sequence[int],
+        prompts: Sequence[Sequence[int]],
+        from_end: int,
+        beside: Sequence[int] = (),
     ) -> Beginning:
-        """Feeds the prompts, the shorter ones padded at their left and the padding hidden."""
-        longest = max(len(prompt) for prompt in prompts)
-        hidden = [longest - len(prompt) for prompt in prompts]
-        self._texts = _Texts(list(heard), hidden, longest)
-        self._make_own_room(self._rounded(len(prompts)), kept=None)
-        ids = torch.tensor(
-            [[0] * pad + list(prompt) for pad, prompt in zip(hidden, prompts, strict=True)]
-        )
-        places = (torch.arange(longest) - torch.tensor(hidden)[:, None]).clamp(min=0)
-        inputs = self._inputs(ids, places, torch.arange(longest))
-        read = [longest - from_end, longest - 1]
-        logits = self._pass(inputs, self._arranged(), read).cpu().numpy()
+        """Feeds the prompts, the shorter ones padded at their right."""
+        sources = list(beside) or [NEW] * len(prompts)
+        before = self._texts if beside else _Texts()
+        joining = iter(zip(heard, map(len, prompts), strict=True))
+        rows = [
+            next(joining) if source == NEW else (before.heard[source], before.lengths[source])
+            for source in sources
+        ]
+        running = [place for place, source in enumerate(sources) if source != NEW]
+        if len(sources) > self._capacity():
+            self._make_own_room(sources, before)
+        else:
+            self._move([(place, sources[place]) for place in running], before)
+        self._texts = _Texts([window for window, _ in rows], [length for _, length in rows])
+        new = [place for place, source in enumerate(sources) if source == NEW]
+        ids = [list(prompt) for prompt in prompts]
+        longest = max(map(len, ids))
+        padded = torch.tensor([prompt + [0] * (longest - len(prompt)) for prompt in ids])
+        at = torch.arange(longest).expand(len(new), longest)
+        lengths = torch.tensor([len(prompt) for prompt in ids])
+        read = torch.stack((lengths - from_end, lengths - 1), 1)
+        logits = self._prompted(self._inputs(padded, at, longest), new, self._moved(read))
         return Beginning(logits[:, 0], logits[:, 1])
+
+    def _prompted(self, inputs: _Inputs, rows: Sequence[int], read: Tensor) -> Floats:
+        """Returns logits ``(n_rows, n_read, vocabulary)`` of the new ``rows``, and remembers them."""
+        slots = [self._slots.index(self._texts.heard[row]) for row in rows]
+        own = self._memory(len(rows), inputs.at.shape[1])
+        windows = self._windows[:, :, slots[0] : slots[0] + len(rows)]
+        if slots != list(range(slots[0], slots[0] + len(rows))):
+            windows = self._windows[:, :, self._moved(torch.tensor(slots))]
+        logits = self._pass(inputs, own, windows, read)
+        places = self._moved(torch.tensor(list(rows)))
+        self._own[:, :, :, :, : own.shape[4]].index_copy_(2, places, own)
+        return np.asarray(logits.cpu().numpy())
 
     @torch.inference_mode()
     def step(self, tokens: Sequence[int], sources: Sequence[int]) -> Floats:
@@ -144,16 +173,26 @@ class TorchNetwork:
 
     def _step(self, tokens: Sequence[int], sources: Sequence[int]) -> Tensor:
         """Returns logits ``(n_rows, vocabulary)`` on the device."""
-        self._reorder(sources)
-        texts = self._texts
+        before = self._texts
+        if len(sources) > self._capacity():
+            self._make_own_room(sources, before)
+        else:
+            self._move(list(enumerate(sources)), before)
+        lengths = [before.lengths[source] for source in sources]
+        self._texts = _Texts(
+            [before.heard[source] for source in sources], [length + 1 for length in lengths]
+        )
         n_rows, n_windows = len(tokens), self._arranged()
-        places = (texts.length - torch.tensor(texts.hidden))[:, None]
-        at = torch.tensor([texts.length])
-        texts.length += 1
-        inputs = self._inputs(torch.tensor(tokens)[:, None], places, at)
-        if self._format.device.type == "cuda":
+        recorded = self._format.device.type == "cuda"
+        # A recorded step looks at all places of the memory, so that its sizes never change.
+        n_places = self._own.shape[4] if recorded else max(lengths) + 1
+        inputs = self._inputs(
+            torch.tensor(tokens)[:, None], torch.tensor(lengths)[:, None], n_places
+        )
+        if recorded:
             return self._played(inputs, n_rows, n_windows)
-        return self._pass(inputs, n_windows, [0])[:, 0]
+        own = self._own[:, :, :n_rows, :, :n_places]
+        return self._pass(inputs, own, self._windows[:, :, :n_windows])[:, 0]
 
     @torch.inference_mode()
     def attend(self, heard: int, tokens: Sequence[int]) -> Floats:
@@ -161,45 +200,40 @@ class TorchNetwork:
         slot = self._slots.index(heard)
         windows = self._windows[:, :, slot : slot + 1]
         own = self._memory(1, len(tokens))
-        at = self._moved(torch.arange(len(tokens)))
-        mask = self._moved(torch.ones(len(tokens), len(tokens), dtype=torch.bool).tril())
-        x = self._decoder.embed(self._moved(torch.tensor([list(tokens)])), at[None])
+        at = torch.arange(len(tokens))[None]
+        inputs = self._inputs(torch.tensor([list(tokens)]), at, len(tokens))
+        x = self._decoder.embed(inputs.ids, inputs.at)
         attention = []
         for number in range(1 + max(layer for layer, _ in self._heads)):
             layer = self._decoder.layers[number]
-            x, chances = layer.attended(x, own[number], windows[number], at, mask[None, None])
+            x, chances = layer.attended(x, own[number], windows[number], inputs.at, inputs.mask)
             attention.append(chances)
         found = torch.stack([attention[layer][head] for layer, head in self._heads])
         return np.asarray(found.cpu().numpy())
 
-    def _inputs(self, ids: Tensor, places: Tensor, at: Tensor) -> _Inputs:
-        """Returns the inputs on the device, with what each token may look at.
+    def _inputs(self, ids: Tensor, at: Tensor, n_places: int) -> _Inputs:
+        """Returns the inputs on the device; a token may look at what stands before it and at itself."""
+        seen = torch.arange(n_places) <= at[..., None]
+        return _Inputs(*map(self._moved, (ids, at, seen[:, None])))
 
-        A recorded step looks at all places of the memory, so that its sizes never change.
+    def _pass(
+        self, inputs: _Inputs, own: Tensor, windows: Tensor, read: Tensor | None = None
+    ) -> Tensor:
+        """Returns logits ``(n_rows, n_read, vocabulary)`` of one pass; ``None`` reads all tokens.
+
+        ``read`` ``(n_rows, n_read)`` are the tokens whose logits are wanted.
         """
-        recorded = self._format.device.type == "cuda"
-        n_places = self._own.shape[4] if recorded else int(at[-1]) + 1
-        place = torch.arange(n_places)
-        hidden = torch.tensor(self._texts.hidden)
-        seen = (place <= at[:, None]) & (place >= hidden[:, None, None])
-        return _Inputs(*map(self._moved, (ids, places, at, seen[:, None])))
-
-    def _pass(self, inputs: _Inputs, n_windows: int, read: Sequence[int]) -> Tensor:
-        """Returns logits ``(n_rows, n_read, vocabulary)`` of one pass of the decoder."""
-        n_rows, n_places = inputs.ids.shape[0], inputs.mask.shape[-1]
-        x = self._decoder.embed(inputs.ids, inputs.places)
-        own = self._own[:, :, :n_rows, :, :n_places]
-        x = self._decoder(x, own, self._windows[:, :, :n_windows], inputs.at, inputs.mask)
-        return self._decoder.logits(x[:, list(read)])
+        x = self._decoder.embed(inputs.ids, inputs.at)
+        x = self._decoder(x, own, windows, inputs.at, inputs.mask)
+        if read is not None:
+            x = x.gather(1, read[..., None].expand(*read.shape, x.shape[-1]))
+        return self._decoder.logits(x)
 
     def _played(self, inputs: _Inputs, n_rows: int, n_windows: int) -> Tensor:
         """Returns logits ``(n_rows, vocabulary)`` of a recorded step; further rows idle along."""
         windows = self._rounded(n_windows)
         rows = windows * (n_rows // n_windows)
-        filled = _Inputs(
-            _padded(inputs.ids, rows), _padded(inputs.places, rows), inputs.at,
-            _padded(inputs.mask, rows),
-        )  # fmt: skip
+        filled = _Inputs(*(_padded(part, rows) for part in (inputs.ids, inputs.at, inputs.mask)))
         recorded = self._recorded.get((rows, windows))
         if recorded is None:
             recorded = self._recorded[rows, windows] = self._record(filled, windows)
@@ -209,30 +243,26 @@ class TorchNetwork:
 
     def _record(self, inputs: _Inputs, n_windows: int) -> _Recorded:
         """Records the step; running it more than once writes the same keys to the same place."""
+        own = self._own[:, :, : len(inputs.ids)]
+        windows = self._windows[:, :, :n_windows]
         stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch types it not
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
-            self._pass(inputs, n_windows, [0])
+            self._pass(inputs, own, windows)
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            logits = self._pass(inputs, n_windows, [0])[:, 0]
+            logits = self._pass(inputs, own, windows)[:, 0]
         return _Recorded(inputs, logits, graph)
 
-    def _reorder(self, sources: Sequence[int]) -> None:
-        """Brings row ``sources[i]`` to place ``i``; copies what moves, as far as it is written."""
-        texts = self._texts
-        texts.heard = [texts.heard[source] for source in sources]
-        texts.hidden = [texts.hidden[source] for source in sources]
-        moved = [place for place, source in enumerate(sources) if source != place]
-        if not moved:
+    def _move(self, moves: Sequence[tuple[int, int]], before: _Texts) -> None:
+        """Brings rows to a place from a source; copies what moves, as far as it is written."""
+        moves = [(place, source) for place, source in moves if place != source]
+        if not moves:
             return
-        if len(sources) > self._own.shape[2]:
-            self._make_own_room(len(sources), kept=sources)
-            return
-        written = self._own[:, :, :, :, : texts.length]
-        taken = self._moved(torch.tensor([sources[place] for place in moved]))
-        written[:, :, self._moved(torch.tensor(moved))] = written[:, :, taken]
+        written = self._own[:, :, :, :, : max(before.lengths[source] for _, source in moves)]
+        places, sources = self._moved(torch.tensor(moves)).unbind(1)
+        written[:, :, places] = written[:, :, sources]
 
     def _arranged(self) -> int:
         """Brings the windows of the running texts to the front, in order; returns how many."""
@@ -249,28 +279,37 @@ class TorchNetwork:
         """Returns the batch that is run for ``n_windows``: on a GPU one of few sizes."""
         return recorded_size(n_windows) if self._format.device.type == "cuda" else n_windows
 
-    def _make_window_room(self, n_windows: int, n_positions: int) -> None:
+    def _make_window_room(self, n_windows: int, n_positions: int, kept: Sequence[int]) -> None:
+        """Makes the memory large enough; the windows ``kept`` stay where they lie."""
         rows = self._rounded(n_windows)
-        if self._windows.ndim == 1 or self._windows.shape[2] < rows or (
-            self._windows.shape[4] != n_positions
+        if self._windows.ndim > 1 and self._windows.shape[2] >= rows and (
+            self._windows.shape[4] == n_positions
         ):  # fmt: skip
-            self._recorded.clear()
-            self._windows = self._memory(rows, n_positions)
-
-    def _make_own_room(self, n_rows: int, kept: Sequence[int] | None) -> None:
-        """Makes room for ``n_rows`` texts, which begin as those in ``kept`` stand."""
-        if kept is None and self._own.ndim > 1 and self._own.shape[2] >= n_rows:
             return
-        rows = n_rows
-        if kept is not None:
-            n_windows = len(dict.fromkeys(self._texts.heard))
-            rows = self._rounded(n_windows) * (n_rows // n_windows)
         self._recorded.clear()
-        old, self._own = self._own, self._memory(rows, self._shape.target_positions)
-        if kept is not None:
-            length = self._texts.length
-            taken = old[:, :, self._moved(torch.tensor(list(kept))), :, :length]
-            self._own[:, :, :n_rows, :, :length] = taken
+        old, self._windows = self._windows, self._memory(rows, n_positions)
+        if kept:
+            self._windows[:, :, : old.shape[2]] = old
+        slots = self._slots if kept else []
+        self._slots = [*slots, *[FREE] * (rows - len(slots))]
+
+    def _capacity(self) -> int:
+        """Returns how many texts there is room for."""
+        return self._own.shape[2] if self._own.ndim > 1 else 0
+
+    def _make_own_room(self, sources: Sequence[int], before: _Texts) -> None:
+        """Makes room for the rows; what was written at ``sources`` is taken along."""
+        old = self._own
+        taken = [(place, source) for place, source in enumerate(sources) if source != NEW]
+        n_windows = len({before.heard[source] for _, source in taken}) or len(sources)
+        beams = max(1, len(taken) // n_windows)
+        self._recorded.clear()
+        self._own = self._memory(
+            beams * self._rounded(-(-len(sources) // beams)), self._shape.target_positions
+        )
+        if taken:
+            places, froms = self._moved(torch.tensor(taken)).unbind(1)
+            self._own[:, :, places] = old[:, :, froms]
 
     def _memory(self, n_rows: int, n_places: int) -> Tensor:
         shape = self._shape

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from whisperlab.engine.decoding import beams, single
-from whisperlab.engine.decoding.network import Beginning, Floats
+from whisperlab.engine.decoding import beams
+from whisperlab.engine.decoding.network import NEW, Beginning, Floats
 from whisperlab.engine.decoding.rules import Rules
+from whisperlab.engine.decoding.single import Batch, Writing
 from whisperlab.engine.decoding.start import Start
 from whisperlab.engine.decoding.text import Text
 from whisperlab.engine.decoding.vocabulary import Vocabulary
@@ -32,13 +33,20 @@ class Markov:
         self.rows: list[int] = []
         self.widths: list[int] = []
 
-    def hear(self, windows: Sequence[Floats]) -> None:
+    def hear(self, windows: Sequence[Floats], kept: Sequence[int] = ()) -> list[int]:
         """Has heard everything already."""
+        raise NotImplementedError
 
     def begin(
-        self, heard: Sequence[int], prompts: Sequence[Sequence[int]], from_end: int
+        self,
+        heard: Sequence[int],
+        prompts: Sequence[Sequence[int]],
+        from_end: int,
+        beside: Sequence[int] = (),
     ) -> Beginning:
-        self.rows = list(heard)
+        new = iter(heard)
+        sources = beside or [NEW] * len(heard)
+        self.rows = [next(new) if source == NEW else self.rows[source] for source in sources]
         logits = np.stack(
             [self.tables[row, prompt[-1]] for row, prompt in zip(heard, prompts, strict=True)]
         )
@@ -64,16 +72,41 @@ def starts(n_windows: int) -> list[Start]:
     return [Start(window, (5,), 1, ROOM, None) for window in range(n_windows)]
 
 
+def writings(n_windows: int, temperature: float, seed: int) -> list[Writing]:
+    return [
+        Writing(start, temperature, 0, np.random.default_rng([seed, window]), lambda: False)
+        for window, start in enumerate(starts(n_windows))
+    ]
+
+
+def finished(batch: Batch, wanted: Sequence[Writing]) -> list[Text]:
+    while any(one.text is None for one in wanted):
+        batch.step()
+    return [one.text for one in wanted if one.text is not None]
+
+
 def greedy(network: Markov, n_windows: int, temperature: float = 0.0, seed: int = 0) -> list[Text]:
-    return single.decode(
-        network,
-        starts(n_windows),
-        RULES,
-        temperature=temperature,
-        generators=[np.random.default_rng([seed, window]) for window in range(n_windows)],
-        end=END,
-        is_stopped=lambda _: False,
-    )
+    wanted = writings(n_windows, temperature, seed)
+    batch = Batch(network, RULES, END)
+    batch.join(wanted)
+    return finished(batch, wanted)
+
+
+@given(
+    st.integers(0, 2**32 - 1), st.permutations(range(6)), st.lists(st.integers(0, 2), min_size=6)
+)
+def test_texts_that_join_between_steps_are_written_as_if_alone(
+    seed: int, order: list[int], pauses: list[int]
+) -> None:
+    table = tables(seed, 6)
+    wanted = writings(6, 1.0, seed)
+    batch = Batch(Markov(table), RULES, END)
+    for window, steps in zip(order, pauses, strict=False):
+        batch.join([wanted[window]])
+        for _ in range(steps):
+            if any(one.tokens and one.text is None for one in wanted):
+                batch.step()
+    assert finished(batch, wanted) == greedy(Markov(table), 6, temperature=1.0, seed=seed)
 
 
 def searched(network: Markov, n_windows: int, n_beams: int) -> list[Text]:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from whisperlab.engine.decoding.network import Floats, Network
 from whisperlab.engine.decoding.rules import Rules, log_sum_exp
-from whisperlab.engine.decoding.single import filled
+from whisperlab.engine.decoding.single import placed
 from whisperlab.engine.decoding.start import Start, begin
 from whisperlab.engine.decoding.text import Text
 from whisperlab.errors import InferenceError
@@ -95,7 +95,7 @@ def decode(
             if _advance(search, candidates, beams, stopped=is_stopped(search.position)):
                 done.add(index)
                 texts[search.position] = _best(search, beams, beginning.no_speech[search.position])
-        kept = filled([index for index in range(len(searches)) if index not in done], len(searches))
+        kept = placed([index for index in range(len(searches)) if index not in done])
         sources = [index * width + source for index in kept for source in searches[index].sources]
         searches = [searches[index] for index in kept]
         if searches:

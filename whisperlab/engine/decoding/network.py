@@ -6,7 +6,7 @@ Owns the protocol; the engines own the networks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from whisperlab.engine.decoding.text import Text
 
 Floats = npt.NDArray[np.float32]
+
+NEW: Final = -1
+"""The source of a row that begins where the others go on."""
 
 
 class Beginning(NamedTuple):
@@ -34,8 +37,12 @@ class Listening(Protocol):
     Logits are the network's own memory: they may be written to and last until the next call.
     """
 
-    def hear(self, windows: Sequence[Floats]) -> None:
-        """Encodes log-mel windows, shape ``(n_mels, n_frames)`` each; forgets the ones before."""
+    def hear(self, windows: Sequence[Floats], kept: Sequence[int] = ()) -> list[int]:
+        """Encodes log-mel windows, shape ``(n_mels, n_frames)`` each, and returns their numbers.
+
+        Forgets the windows before, but for those ``kept``, which are as wide. Numbers are the
+        smallest that are free.
+        """
         ...
 
     def begin(
@@ -50,6 +57,19 @@ class Listening(Protocol):
 
 class Network(Listening, Protocol):
     """A Whisper network that continues the texts it has begun, token by token."""
+
+    def begin(
+        self,
+        heard: Sequence[int],
+        prompts: Sequence[Sequence[int]],
+        from_end: int,
+        beside: Sequence[int] = (),
+    ) -> Beginning:
+        """Begins texts beside running ones: row ``i`` was row ``beside[i]``, or is the next `NEW` one.
+
+        Returns the logits of the new rows alone; each window has one row then.
+        """
+        ...
 
     def step(self, tokens: Sequence[int], sources: Sequence[int]) -> Floats:
         """Appends a token to the row ``sources[i]`` of the last call, which makes row ``i``.
@@ -104,3 +124,13 @@ class ChoosingNetwork(Protocol):
     ) -> Choice:
         """Takes a step as `Network.step` and applies ``rules`` to what may follow ``texts``."""
         ...
+
+
+def free_numbers(count: int, kept: Sequence[int]) -> list[int]:
+    """Returns the ``count`` smallest numbers that are not ``kept``.
+
+    >>> free_numbers(3, [0, 2])
+    [1, 3, 4]
+    """
+    taken = set(kept)
+    return [number for number in range(count + len(taken)) if number not in taken][:count]

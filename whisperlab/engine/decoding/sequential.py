@@ -1,28 +1,28 @@
-"""Whisper's sequential long form over a batch of sounds: window after window, to the end of each.
+"""Whisper's sequential long form of one sound: window after window, to its end.
 
 Owns the seeking, the tries of each window and what is told of them. It does not know sound, texts
-or settings; a row's segments do not depend on its neighbours.
+or settings, nor which other sounds are on their way: it yields what it wishes and goes on when it
+has it.
 
 Source: Radford et al. 2022, section 4.5; transformers ``WhisperGenerationMixin.generate``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 
-from whisperlab.engine.decoding import beams, single
 from whisperlab.engine.decoding.alignment import token_ends
 from whisperlab.engine.decoding.fallback import Thresholds, Verdict, judge
-from whisperlab.engine.decoding.language import detect_languages
-from whisperlab.engine.decoding.network import Floats, Manner, Network, WritingNetwork
+from whisperlab.engine.decoding.network import Floats, Network, WritingNetwork
 from whisperlab.engine.decoding.outcome import DecodedSegment, Window
 from whisperlab.engine.decoding.prompt import opening, with_context
-from whisperlab.engine.decoding.rules import Rules
 from whisperlab.engine.decoding.segments import FRAMES_A_POSITION, SECONDS_A_TIMESTAMP, cut
+from whisperlab.engine.decoding.single import Writing
 from whisperlab.engine.decoding.start import Start
 from whisperlab.engine.decoding.text import Text
 from whisperlab.engine.decoding.trimming import loops, trimmed_width
@@ -57,7 +57,7 @@ class Plan:
 
     def remaining(self, row: Row) -> int:
         """Returns the frames of a row that no window has read yet; trimmed, padding is none."""
-        return row.unheard if self.trim else int(row.sound.features.shape[1]) - row.seek
+        return row.unheard if self.trim else int(row.features.shape[1]) - row.seek
 
     def width(self, row: Row) -> int:
         """Returns the frames that the row's next window is wide."""
@@ -66,33 +66,48 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """Log-mel features ``(n_mels, n_frames)``, of which ``sound_frames`` are not mere padding."""
+    """What gives the log-mel features ``(n_mels, n_frames)``; ``sound_frames`` are no mere padding."""
 
-    features: Floats
+    features: Callable[[], Floats]
     sound_frames: int
 
 
 @dataclass(slots=True)
+class Stages:
+    """Seconds of one sound: its share of what was done for several at once.
+
+    ``redo`` is what decoding trimmed windows again at full width took, and in no other stage.
+    """
+
+    features: float = 0.0
+    encode: float = 0.0
+    decode: float = 0.0
+    redo: float = 0.0
+
+
+@dataclass(slots=True)
 class Row:
-    """One sound on its way."""
+    """One sound on its way; its features are there from its beginning to its end."""
 
     number: int
-    sound: Sound
+    sound_frames: int
+    features: Floats
+    begun: float
+    """On the clock of ``perf_counter``."""
     language: int | None = None
     seek: int = 0
     before: list[tuple[int, ...]] = field(default_factory=list)
     condition: bool = False
     cancelled: bool = False
     truncated: bool = False
-    first_token_at: float | None = None
-    """When its first token was chosen, on the clock of ``perf_counter``; ``None`` where a network writes."""
-    redo_seconds: float = 0.0
-    """This row's share of what decoding trimmed windows again at full width has taken."""
+    first_token_seconds: float | None = None
+    """From its beginning; ``None`` where a network writes."""
+    stages: Stages = field(default_factory=Stages)
 
     @property
     def unheard(self) -> int:
         """Frames of the sound itself, without padding, that no window has read yet."""
-        return self.sound.sound_frames - self.seek
+        return self.sound_frames - self.seek
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +120,16 @@ class Listener:
 
 
 @dataclass(slots=True)
-class Recording:
-    """What one call has taken: the seconds of the encoder, and the rows with what became of them."""
+class Hear:
+    """A wish: a window encoded, and its language known where ``detect``."""
 
-    rows: list[Row]
-    encode_seconds: float = 0.0
+    window: Floats
+    detect: bool
+    heard: int = -1
+    language: int | None = None
+
+
+Wish = Hear | Writing
 
 
 @dataclass(slots=True)
@@ -124,46 +144,71 @@ class _Attempt:
     silent: bool = False
 
 
-def transcribe(
-    network: Network | WritingNetwork, sounds: Sequence[Sound], plan: Plan, listener: Listener
-) -> Recording:
-    """Decodes sounds, telling each segment as its window is done."""
-    rows = [Row(number, sound, condition=plan.condition) for number, sound in enumerate(sounds)]
-    recording = Recording(rows)
-    while active := [row for row in rows if plan.remaining(row) > 0 and not row.cancelled]:
-        for width in sorted({plan.width(row) for row in active}):
-            group = [row for row in active if plan.width(row) == width]
-            looping = _read(network, group, width, plan, listener, recording)
-            if looping:
-                started = perf_counter()
-                _read(network, looping, plan.window_frames, plan, listener, recording)
-                for row in looping:
-                    row.redo_seconds += (perf_counter() - started) / len(looping)
-    return recording
+def listen(
+    row: Row, plan: Plan, listener: Listener, network: Network | WritingNetwork
+) -> Generator[Wish, None, None]:
+    """Decodes a sound, telling each segment as its window is done; yields what it waits for.
 
-
-def _read(
-    network: Network | WritingNetwork,
-    rows: Sequence[Row],
-    width: int,
-    plan: Plan,
-    listener: Listener,
-    recording: Recording,
-) -> list[Row]:
-    """Decodes one window of each row; returns the rows whose trimmed window made a loop, untold."""
-    started = perf_counter()
-    network.hear([_window(row, width) for row in rows])
-    recording.encode_seconds += perf_counter() - started
-    _find_languages(network, rows, plan)
-    attempts = [_Attempt(row, _start(row, place, plan)) for place, row in enumerate(rows)]
-    _decode_with_fallback(network, attempts, plan, listener)
-    looping = []
-    for attempt in attempts:
+    A `Hear` wish forgets the row's window before.
+    """
+    writes = isinstance(network, WritingNetwork)
+    is_stopped = partial(poll if writes else _follow, row, listener)
+    while plan.remaining(row) > 0 and not row.cancelled:
+        width = plan.width(row)
+        attempt = yield from _try(row, width, plan, listener, is_stopped)
         if width < plan.window_frames and _loops(attempt):
-            looping.append(attempt.row)
-        else:
-            _tell(network, attempt, plan, listener)
-    return looping
+            encode, decode = row.stages.encode, row.stages.decode
+            attempt = yield from _try(row, plan.window_frames, plan, listener, is_stopped)
+            row.stages.redo += row.stages.encode - encode + row.stages.decode - decode
+            row.stages.encode, row.stages.decode = encode, decode
+        _tell(network, attempt, plan, listener)
+
+
+def _try(
+    row: Row, width: int, plan: Plan, listener: Listener, is_stopped: Callable[[], bool]
+) -> Generator[Wish, None, _Attempt]:
+    """Returns the row's next window with the text that passed, or with the last one."""
+    forced = plan.vocabulary.forced if plan.task is None else ()
+    if row.language is None:
+        row.language = plan.language
+    # An old configuration can name the language among its forced tokens.
+    hear = Hear(_window(row, width), row.language is None and forced[:1] in ((), (None,)))
+    yield hear
+    if row.language is None:
+        row.language = hear.language
+    attempt = _Attempt(row, _start(row, hear.heard, plan))
+    for number, temperature in enumerate(plan.temperatures):
+        writing = Writing(
+            attempt.start,
+            temperature,
+            number,
+            np.random.default_rng([plan.seed, row.seek, number]),
+            is_stopped,
+        )
+        yield writing
+        if not _again(attempt, writing, plan, listener):
+            break
+    return attempt
+
+
+def _again(attempt: _Attempt, writing: Writing, plan: Plan, listener: Listener) -> bool:
+    """Notes a try; returns whether the window is to be decoded at the next temperature."""
+    text, cancelled = writing.text, attempt.row.cancelled
+    if text is None:
+        return False
+    verdict = judge(
+        text,
+        plan.thresholds,
+        end=plan.vocabulary.end,
+        vocabulary_size=plan.vocabulary_size,
+    )
+    last = writing.try_number == len(plan.temperatures) - 1
+    again = verdict is Verdict.UNSURE and not cancelled and not last
+    attempt.text, attempt.temperature = text, writing.temperature
+    attempt.silent = verdict is Verdict.SILENT and not cancelled
+    ratio = listener.compression_ratio(text.tokens)
+    attempt.tries += (Try(writing.temperature, text.avg_logprob, ratio, not again),)
+    return again
 
 
 def _loops(attempt: _Attempt) -> bool:
@@ -174,26 +219,9 @@ def _loops(attempt: _Attempt) -> bool:
 
 def _window(row: Row, width: int) -> Floats:
     """Returns the next window, zeros behind the features' end."""
-    part = row.sound.features[:, row.seek : row.seek + width]
+    part = row.features[:, row.seek : row.seek + width]
     window: Floats = np.pad(part, ((0, 0), (0, width - part.shape[1])))
     return window
-
-
-def _find_languages(network: Network | WritingNetwork, active: Sequence[Row], plan: Plan) -> None:
-    """Notes each row's language, detected in its first window where none is asked for."""
-    unknown = [place for place, row in enumerate(active) if row.language is None]
-    if not unknown:
-        return
-    forced = plan.vocabulary.forced if plan.task is None else ()
-    if plan.language is not None:
-        found: list[int] | None = [plan.language] * len(unknown)
-    elif forced[:1] in ((), (None,)):
-        found = detect_languages(network, plan.vocabulary, unknown)
-    else:
-        found = None  # an old configuration names it
-    if found is not None:
-        for place, language in zip(unknown, found, strict=True):
-            active[place].language = language
 
 
 def _start(row: Row, place: int, plan: Plan) -> Start:
@@ -205,75 +233,15 @@ def _start(row: Row, place: int, plan: Plan) -> Start:
     return Start(place, tuple(prompt), len(begun), room, plan.vocabulary.no_speech)
 
 
-def _decode_with_fallback(
-    network: Network | WritingNetwork, attempts: Sequence[_Attempt], plan: Plan, listener: Listener
-) -> None:
-    pending = list(attempts)
-    for number, temperature in enumerate(plan.temperatures):
-        texts = _decode(network, pending, plan, listener, temperature, number)
-        unsure = []
-        for attempt, text in zip(pending, texts, strict=True):
-            verdict = judge(
-                text,
-                plan.thresholds,
-                end=plan.vocabulary.end,
-                vocabulary_size=plan.vocabulary_size,
-            )
-            cancelled = attempt.row.cancelled
-            last = number == len(plan.temperatures) - 1
-            again = verdict is Verdict.UNSURE and not cancelled and not last
-            attempt.text, attempt.temperature = text, temperature
-            attempt.silent = verdict is Verdict.SILENT and not cancelled
-            ratio = listener.compression_ratio(text.tokens)
-            attempt.tries += (Try(temperature, text.avg_logprob, ratio, not again),)
-            if again:
-                unsure.append(attempt)
-        pending = unsure
-        if not pending:
-            return
+def _follow(row: Row, listener: Listener) -> bool:
+    """Notes the first token, and returns what `poll` does."""
+    if row.first_token_seconds is None:
+        row.first_token_seconds = perf_counter() - row.begun
+    return poll(row, listener)
 
 
-def _decode(
-    network: Network | WritingNetwork,
-    attempts: Sequence[_Attempt],
-    plan: Plan,
-    listener: Listener,
-    temperature: float,
-    try_number: int,
-) -> list[Text]:
-    def is_stopped(position: int) -> bool:
-        row = attempts[position].row
-        if row.first_token_at is None:
-            row.first_token_at = perf_counter()
-        return _poll(row, listener)
-
-    starts = [attempt.start for attempt in attempts]
-    vocabulary = plan.vocabulary
-    if isinstance(network, WritingNetwork):
-        texts = network.write(starts, Manner(plan.n_beams, temperature, plan.seed + try_number))
-        for attempt in attempts:
-            _poll(attempt.row, listener)
-        return texts
-    rules = Rules(vocabulary, timestamps=plan.timestamps)
-    if plan.n_beams > 1 and temperature == 0:
-        contest = beams.BeamRules(
-            plan.n_beams, vocabulary.end, vocabulary.length_penalty, vocabulary.early_stopping
-        )
-        return beams.decode(network, starts, rules, contest, is_stopped)
-    return single.decode(
-        network,
-        starts,
-        rules,
-        temperature=temperature,
-        generators=[
-            np.random.default_rng([plan.seed, attempt.row.seek, try_number]) for attempt in attempts
-        ],
-        end=vocabulary.end,
-        is_stopped=is_stopped,
-    )
-
-
-def _poll(row: Row, listener: Listener) -> bool:
+def poll(row: Row, listener: Listener) -> bool:
+    """Returns whether the row is to stop, asking unless that is known."""
     row.cancelled = row.cancelled or listener.is_cancelled(row)
     return row.cancelled
 
@@ -317,7 +285,7 @@ def _tell(
                 window,
             ),
         )
-    _poll(row, listener)
+    poll(row, listener)
     row.seek += found.advance
 
 

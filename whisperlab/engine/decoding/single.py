@@ -1,6 +1,7 @@
-"""One text a window, token by token: the likeliest, or drawn at a temperature.
+"""Texts token by token, side by side: the likeliest token, or one drawn at a temperature.
 
-Owns the loop over the steps of a batch whose rows end one by one. It does not judge its texts.
+Owns the running batch: rows end one by one, and further ones join between steps. It does not judge
+its texts.
 
 Source: transformers ``GenerationMixin._sample``, ``TemperatureLogitsWarper``, ``TopKLogitsWarper``.
 """
@@ -13,10 +14,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from whisperlab.engine.decoding.network import Choice, ChoosingNetwork, Floats, Network
+from whisperlab.engine.decoding.language import detect_languages
+from whisperlab.engine.decoding.network import (
+    NEW,
+    Beginning,
+    Choice,
+    ChoosingNetwork,
+    Floats,
+    Network,
+)
 from whisperlab.engine.decoding.rules import Rules, log_sum_exp
 from whisperlab.engine.decoding.start import Start, begin
 from whisperlab.engine.decoding.text import Text
+from whisperlab.engine.decoding.vocabulary import Vocabulary
 from whisperlab.errors import InferenceError
 
 SAMPLED_FROM = 50
@@ -24,88 +34,118 @@ SAMPLED_FROM = 50
 
 
 @dataclass(slots=True)
-class _Row:
-    """A text on its way."""
+class Writing:
+    """A text on its way: greedy at ``temperature`` 0, else drawn by ``generator``.
 
-    position: int
-    room: int
+    ``try_number`` counts the tries of its window from 0. ``is_stopped`` is asked after every token.
+    """
+
+    start: Start
+    temperature: float
+    try_number: int
+    generator: np.random.Generator
+    is_stopped: Callable[[], bool]
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    no_speech: float | None = None
+    text: Text | None = None
+    """``None`` until it is written."""
 
 
-def decode(
-    network: Network,
-    starts: Sequence[Start],
-    rules: Rules,
-    *,
-    temperature: float,
-    generators: Sequence[np.random.Generator],
-    end: int,
-    is_stopped: Callable[[int], bool],
-) -> list[Text]:
-    """Returns a text for each start, greedily at ``temperature`` 0, else drawn by its generator.
+class Batch:
+    """The running texts of one network; no text depends on its neighbours."""
 
-    ``is_stopped(position)`` is asked after every token of the start at ``position``.
-    """
-    beginning = begin(network, starts)
-    rows = [_Row(position, start.room) for position, start in enumerate(starts)]
-    texts: dict[int, Text] = {}
-    choice = _choice(beginning.logits, rows, rules, temperature, generators)
-    while rows:
+    def __init__(self, network: Network, rules: Rules, end: int) -> None:
+        self._network = network
+        self._rules = rules
+        self._end = end
+        self._rows: list[Writing | None] = []
+        """The network's rows; ``None`` where a text has ended."""
+
+    def join(self, writings: Sequence[Writing]) -> None:
+        """Begins texts beside the running ones, and chooses the first token of each."""
+        beside = self._beside(len(writings))
+        begun = begin(self._network, [writing.start for writing in writings], beside)
+        self._settle(beside, writings)
+        for writing, no_speech in zip(writings, begun.no_speech, strict=True):
+            writing.no_speech = no_speech
+        self._take(writings, self._choose(begun.logits, writings))
+
+    def detect_languages(self, vocabulary: Vocabulary, heard: Sequence[int]) -> list[int] | None:
+        """Returns the likeliest language of each window, ``None`` without languages."""
+
+        def beside_running(
+            heard: Sequence[int], prompts: Sequence[Sequence[int]], from_end: int
+        ) -> Beginning:
+            beside = self._beside(len(heard))
+            beginning = self._network.begin(heard, prompts, from_end, beside)
+            self._settle(beside, [None] * len(heard))
+            return beginning
+
+        return detect_languages(beside_running, vocabulary, heard)
+
+    def step(self) -> None:
+        """Appends a token to every running text; those that end have their ``text`` then."""
+        kept = placed(self._open())
+        rows = [row for row in (self._rows[source] for source in kept) if row is not None]
+        self._rows = list(rows)
+        tokens = [row.tokens[-1] for row in rows]
+        if isinstance(self._network, ChoosingNetwork) and not any(row.temperature for row in rows):
+            texts = [row.tokens for row in rows]
+            self._take(rows, self._network.choose(tokens, kept, self._rules, texts))
+        else:
+            self._take(rows, self._choose(self._network.step(tokens, kept), rows))
+
+    def _open(self) -> list[int]:
+        return [place for place, row in enumerate(self._rows) if row is not None]
+
+    def _beside(self, n_new: int) -> list[int]:
+        running = self._open()
+        return placed(running, n_new) if running else []
+
+    def _settle(self, beside: Sequence[int], new: Sequence[Writing | None]) -> None:
+        """Notes the network's rows after a beginning."""
+        joining = iter(new)
+        sources = beside or [NEW] * len(new)
+        self._rows = [next(joining) if one == NEW else self._rows[one] for one in sources]
+
+    def _choose(self, logits: Floats, rows: Sequence[Writing]) -> Choice:
+        tokens, logprobs = [], []
+        for row, scores in zip(rows, logits, strict=True):
+            self._rules.apply(scores, row.tokens)
+            token = (
+                _draw(scores, row.temperature, row.generator)
+                if row.temperature > 0
+                else int(scores.argmax())
+            )
+            tokens.append(token)
+            logprobs.append(float(scores[token] - log_sum_exp(scores)))
+        return Choice(tokens, logprobs)
+
+    def _take(self, rows: Sequence[Writing], choice: Choice) -> None:
         for row, token, logprob in zip(rows, choice.tokens, choice.logprobs, strict=True):
             row.tokens.append(token)
             row.logprobs.append(_finite(logprob))
-        open_rows = []
-        for source, row in enumerate(rows):
-            stopped = is_stopped(row.position)
-            ended = row.tokens[-1] == end
-            if ended or stopped or len(row.tokens) == row.room:
-                texts[row.position] = _text(row, beginning.no_speech[row.position], ended=ended)
-            else:
-                open_rows.append(source)
-        kept = filled(open_rows, len(rows))
-        rows = [rows[source] for source in kept]
-        if not rows:
-            break
-        tokens = [row.tokens[-1] for row in rows]
-        if temperature == 0 and isinstance(network, ChoosingNetwork):
-            choice = network.choose(tokens, kept, rules, [row.tokens for row in rows])
-        else:
-            choice = _choice(network.step(tokens, kept), rows, rules, temperature, generators)
-    return [texts[position] for position in range(len(starts))]
+        for row in rows:
+            stopped = row.is_stopped()
+            ended = row.tokens[-1] == self._end
+            if ended or stopped or len(row.tokens) == row.start.room:
+                row.text = _text(row, ended=ended)
+        self._rows = [row if row is not None and row.text is None else None for row in self._rows]
 
 
-def _choice(
-    logits: Floats,
-    rows: Sequence[_Row],
-    rules: Rules,
-    temperature: float,
-    generators: Sequence[np.random.Generator],
-) -> Choice:
-    tokens, logprobs = [], []
-    for row, scores in zip(rows, logits, strict=True):
-        rules.apply(scores, row.tokens)
-        token = (
-            _draw(scores, temperature, generators[row.position])
-            if temperature > 0
-            else int(scores.argmax())
-        )
-        tokens.append(token)
-        logprobs.append(float(scores[token] - log_sum_exp(scores)))
-    return Choice(tokens, logprobs)
+def placed(running: Sequence[int], n_new: int = 0) -> list[int]:
+    """Returns the sources of the rows of a batch: few change their place, new ones fill the gaps.
 
-
-def filled(kept: Sequence[int], n_before: int) -> list[int]:
-    """Returns ``kept`` so ordered that few change their place: the last fill the gaps.
-
-    >>> filled([1, 2, 3], 4)
+    >>> placed([1, 2, 3])
     [3, 1, 2]
+    >>> placed([0, 2, 3], 2)
+    [0, -1, 2, 3, -1]
     """
-    staying = [index for index in kept if index < len(kept)]
-    moving = [index for index in kept if index >= len(kept)]
-    return [
-        index if index in staying else moving.pop() for index in range(min(len(kept), n_before))
-    ]
+    size = len(running) + n_new
+    staying = {place for place in running if place < size}
+    moving = [place for place in running if place >= size]
+    return [place if place in staying else moving.pop() if moving else NEW for place in range(size)]
 
 
 def _draw(scores: Floats, temperature: float, generator: np.random.Generator) -> int:
@@ -125,7 +165,7 @@ def _finite(logprob: float) -> float:
     return logprob
 
 
-def _text(row: _Row, no_speech: float | None, *, ended: bool) -> Text:
+def _text(row: Writing, *, ended: bool) -> Text:
     tokens = row.tokens[:-1] if ended else row.tokens
     mean = sum(row.logprobs) / len(row.logprobs)
-    return Text(tuple(tokens), ended, tuple(row.logprobs), mean, no_speech)
+    return Text(tuple(tokens), ended, tuple(row.logprobs), mean, row.no_speech)

@@ -37,12 +37,16 @@ class Begun(NamedTuple):
     no_speech: list[float | None]
 
 
-def begin(network: Network, starts: Sequence[Start]) -> Begun:
-    """Feeds the prompts of a batch and reads P(<|nospeech|>) after <|startoftranscript|>."""
+def begin(network: Network, starts: Sequence[Start], beside: Sequence[int] = ()) -> Begun:
+    """Feeds the prompts of a batch and reads P(<|nospeech|>) after <|startoftranscript|>.
+
+    ``beside`` are the running rows, as `Network.begin` takes them.
+    """
     beginning = network.begin(
         [start.heard for start in starts],
         [start.prompt for start in starts],
         starts[0].from_end,
+        beside,
     )
     chances = [
         None

@@ -1,0 +1,231 @@
+"""Is the engine kept busy, memory flat and every text as if alone: many short files, one long one.
+
+    OMP_NUM_THREADS=1 python benchmarks/feeding.py files --data ../shared/data/fsdd --count 2000 --output OUT
+    OMP_NUM_THREADS=1 python benchmarks/feeding.py long  --data ../shared/data/fsdd --minutes 120 --output OUT
+
+`files` runs an evaluation over ``--count`` files, ``--distinct`` recordings of FSDD (strings and single
+digits) again and again, in batches of ``--batch`` of which ``--rows`` are decoded at a time, then
+each recording alone by an engine without rows. `long` joins strings to one file, cuts it into
+30 s windows and transcribes it with ``--rows`` and then window by window. Embedded checkpoint,
+``--override`` as on any command line. Idle is the wall time in which the engine was not called, as
+a share of the main pass (of the whole call for `long`: decoding the file is inside); memory is the
+process's resident set. Prints a Markdown table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle, islice
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import psutil
+import soundfile
+
+from whisperlab.audio import SAMPLE_RATE_HZ, decode
+from whisperlab.config.build import build_transcriber
+from whisperlab.config.compose import compose
+from whisperlab.config.experiment import build_experiment, run_settings
+from whisperlab.engine.network_engine import NetworkEngine
+from whisperlab.experiment.ledger import read_ledger
+from whisperlab.experiment.runner import run_experiment
+from whisperlab.utterance import Outcome
+
+ENGLISH = ("decode.language=en", "device=cpu")
+PAUSE_SECONDS = 0.5
+
+
+class Seen:
+    """What a pass was seen to do: seconds in the engine, CPU seconds, memory every 0.2 s."""
+
+    def __init__(self) -> None:
+        self.busy = 0.0
+        self.bytes: list[int] = []
+        self.begin()
+
+    def begin(self) -> None:
+        """The time that counts begins."""
+        self.busy, self.started, self.cpu = 0.0, perf_counter(), process_time()
+        self.bytes.clear()
+
+    def end(self) -> None:
+        """The time that counts has ended, for now."""
+        self.wall, self.spent = perf_counter() - self.started, process_time() - self.cpu
+
+    def growth(self) -> float:
+        """Returns the bytes by which memory grew after the first quarter, by a straight line."""
+        late = self.bytes[len(self.bytes) // 4 :]
+        slope = np.polyfit(np.arange(len(late)), late, 1)[0] if len(late) > 1 else np.nan
+        return float(slope) * len(late)
+
+
+class Progress:
+    """Watches a run for `Seen`."""
+
+    def __init__(self, seen: Seen) -> None:
+        self._seen = seen
+
+    def started(self, total: int, already_done: int) -> None:
+        """The main pass begins."""
+        self._seen.begin()
+
+    def advanced(self, outcomes: Sequence[Outcome]) -> None:
+        """A batch is in the ledger."""
+        self._seen.end()
+
+    def stage(self, name: str) -> None:
+        """Something else begins: the main pass has ended."""
+
+
+@contextmanager
+def watched(seen: Seen) -> Iterator[None]:
+    """Adds the wall time of every call of an engine of ours to ``seen``, and notes memory."""
+    plain, over = NetworkEngine.transcribe, threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.2):
+            seen.bytes.append(psutil.Process().memory_info().rss)
+
+    def transcribe(self: NetworkEngine, *given: Any) -> Any:
+        started = perf_counter()
+        try:
+            return plain(self, *given)
+        finally:
+            seen.busy += perf_counter() - started
+
+    NetworkEngine.transcribe = transcribe  # type: ignore[method-assign]  # for this measurement
+    threading.Thread(target=look, daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+        NetworkEngine.transcribe = plain  # type: ignore[method-assign]
+
+
+def manifest(data: Path, count: int, distinct: int, path: Path) -> list[str]:
+    """Writes ``count`` rows of ``distinct`` recordings, long and short mixed; returns their files."""
+    rows = []
+    for name in ("test_strings.jsonl", "test.jsonl"):
+        for line in (data / name).read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            rows.append(
+                (str((data / row["audio_filepath"]).resolve()), row["text"], row["duration"])
+            )
+    np.random.default_rng(0).shuffle(rows)
+    chosen = list(islice(cycle(rows[:distinct]), count))
+    path.write_text(
+        "".join(
+            json.dumps({"id": f"{n:06}", "audio_filepath": file, "text": text, "duration": seconds})
+            + "\n"
+            for n, (file, text, seconds) in enumerate(chosen)
+        ),
+        encoding="utf-8",
+    )
+    return [file for file, _, _ in chosen]
+
+
+def files(given: argparse.Namespace) -> None:
+    """Many short files through an evaluation, against each alone."""
+    given.output.mkdir(parents=True, exist_ok=True)
+    paths = manifest(given.data, given.count, given.distinct, given.output / "files.jsonl")
+    run_dir = given.output / f"run-{given.count}-{given.batch}-{given.rows}"
+    overrides = [
+        *ENGLISH, *given.override, f"engine.rows={given.rows}", f"batch_size={given.batch}",
+        "dataset=manifest", f"dataset.path={given.output / 'files.jsonl'}",
+        f"dataset.root={given.data.resolve()}", "latency_utterances=0", "resamples=100", f"run_dir={run_dir}",
+    ]  # fmt: skip
+    config = compose("eval", overrides)
+    experiment = build_experiment(config, run_settings(config), overrides)
+    seen = Seen()
+    with watched(seen):
+        run_experiment(experiment, run_dir, Progress(seen))
+    experiment.transcriber.unload()
+    plain = build_transcriber(compose("transcriber", [*ENGLISH, *given.override]))
+    alone = {path: plain.recognise([Path(path)])[0] for path in dict.fromkeys(paths)}
+    texts = {path: one.transcript.text if one.transcript else "" for path, one in alone.items()}
+    ledger = {outcome.id: outcome for outcome in read_ledger(run_dir / "ledger.jsonl")}
+    equal = sum(ledger[f"{n:06}"].text == texts[path] for n, path in enumerate(paths))
+    audio = sum(outcome.audio_seconds or 0.0 for outcome in ledger.values())
+    show(f"{given.count} files", f"{equal} of {len(paths)}", audio, seen)
+
+
+def joined(data: Path, minutes: float, path: Path) -> float:
+    """Writes strings of digits joined to one file, repeated as needed; returns its seconds."""
+    rows = [json.loads(line) for line in (data / "test_strings.jsonl").read_text().splitlines()]
+    pause = np.zeros(round(PAUSE_SECONDS * SAMPLE_RATE_HZ), np.float32)
+    parts = [
+        np.concatenate([decode(data / row["audio_filepath"]).samples, pause])
+        for row in rows
+        if row["kind"] == "short"
+    ]
+    total, wanted = 0, round(60 * minutes * SAMPLE_RATE_HZ)
+    with soundfile.SoundFile(path, "w", SAMPLE_RATE_HZ, 1, subtype="PCM_16") as file:
+        for part in cycle(parts):
+            if total >= wanted:
+                break
+            file.write(part[: wanted - total])
+            total += len(part[: wanted - total])
+    return total / SAMPLE_RATE_HZ
+
+
+def long(given: argparse.Namespace) -> None:
+    """One long file in windows, several at a time, against window by window."""
+    given.output.mkdir(parents=True, exist_ok=True)
+    path = given.output / f"joined-{given.minutes:g}.wav"
+    seconds = joined(given.data, given.minutes, path)
+    cut = ("segmentation=fixed", "segmentation.overlap_seconds=0", "audio.max_seconds=40000")
+    texts: list[str] = []
+    for rows in (given.rows, None):
+        limit = () if rows is None else (f"engine.rows={rows}",)
+        built = build_transcriber(compose("transcriber", [*ENGLISH, *cut, *given.override, *limit]))
+        built.load()
+        seen = Seen()
+        with watched(seen):
+            [found] = built.recognise([path])
+        seen.end()
+        texts.append(found.transcript.text if found.transcript else str(found.error))
+        built.unload()
+        name = "window by window" if rows is None else f"{rows} rows"
+        same = "yes" if texts[-1] == texts[0] else "no"
+        show(f"one file, {name}", f"{same}, {len(texts[-1].split())} words", seconds, seen)
+
+
+def show(name: str, equal: str, audio: float, seen: Seen) -> None:
+    """Prints a row."""
+    print(
+        f"| {name} | {audio / 60:.0f} | {equal} | {1 - seen.busy / seen.wall:.1%} | "
+        f"{audio / seen.wall:.0f} | {audio / seen.spent:.0f} | {max(seen.bytes) / 2**20:.0f} | "
+        f"{seen.growth() / 2**20:+.1f} |",
+        flush=True,
+    )
+
+
+CAMPAIGNS: dict[str, Callable[[argparse.Namespace], None]] = {"files": files, "long": long}
+
+
+def main() -> None:
+    """Runs one campaign."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
+    parser.add_argument("campaign", choices=CAMPAIGNS)
+    parser.add_argument("--data", type=Path, required=True, help="the folder fsdd of the test recordings")  # fmt: skip
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--count", type=int, default=2000, help="files")
+    parser.add_argument("--distinct", type=int, default=300, help="recordings among the files")
+    parser.add_argument("--minutes", type=float, default=120.0, help="of the long file")
+    parser.add_argument("--rows", type=int, default=8)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--override", nargs="+", default=["engine=openvino", "engine.threads=1"])
+    given = parser.parse_args()
+    print("| what | minutes of sound | texts equal | engine idle | RTFx, wall | RTFx, CPU | most MiB resident | MiB grown after the first quarter |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|")
+    CAMPAIGNS[given.campaign](given)
+
+
+if __name__ == "__main__":
+    main()

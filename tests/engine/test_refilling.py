@@ -1,0 +1,147 @@
+"""Rows that end make room for further sounds: what is said is what each sound alone would say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from whisperlab.audio import Waveform, decode
+from whisperlab.config.build import build_transcriber
+from whisperlab.config.compose import compose
+from whisperlab.engine.options import DecodeOptions
+from whisperlab.engine.protocol import SilentWatch
+from whisperlab.errors import ConfigError
+from whisperlab.transcriber import Transcriber
+from whisperlab.transcript import Finish, Segment
+
+pytest.importorskip("openvino", reason="the extra openvino is not installed")
+
+OURS = ("openvino", "torch")
+ENGLISH = DecodeOptions(language="en", max_new_tokens=30)
+CASES = {
+    "greedy": replace(ENGLISH, timestamps="none"),
+    "segments, language detected": replace(ENGLISH, language=None),
+    "prompt": replace(ENGLISH, prompt="one two"),
+    "conditioned": replace(ENGLISH, condition_on_previous_text=True),
+    "beams": replace(ENGLISH, beam_size=2),
+    "drawn again": replace(ENGLISH, temperatures=(0.0, 0.4, 0.8), logprob_threshold=-0.05, seed=3),
+    "words": replace(ENGLISH, timestamps="word"),
+}
+
+
+@cache
+def loaded(*overrides: str) -> Transcriber:
+    built = build_transcriber(compose("transcriber", ["device=cpu", *overrides]))
+    built.load()
+    return built
+
+
+@pytest.fixture(scope="module")
+def sounds(test_data: Path) -> list[Waveform]:
+    """Six sounds of unequal length; the third has two windows."""
+    lines = (test_data / "fsdd" / "test_strings.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    short = [row["audio_filepath"] for row in rows if row["kind"] == "short"]
+    found = [decode(test_data / "fsdd" / path) for path in short[:11]]
+    long = Waveform(np.concatenate([sound.samples for sound in found[5:]]))
+    assert 31 < long.duration_seconds < 60
+    return [*found[:2], long, *found[2:5]]
+
+
+def told(built: Transcriber, options: DecodeOptions, batch: Sequence[Waveform]) -> list[Any]:
+    """Texts, tokens, times and tries; of words, which are attention, to a position."""
+    found = built.variant(options).recognise(list(batch))
+    assert [one.error for one in found] == [None] * len(batch)
+    return [
+        (
+            one.transcript.text,
+            one.transcript.language,
+            one.transcript.finish,
+            [(part.tokens, part.start, part.end, part.temperature) for part in one.transcript.segments],
+            [[word.text for word in part.words] for part in one.transcript.segments],
+        )
+        for one in found
+        if one.transcript is not None
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("engine", OURS)
+def test_what_is_said_in_two_rows_is_what_each_sound_says_alone(
+    sounds: list[Waveform], engine: str, case: str
+) -> None:
+    options = CASES[case]
+    few = loaded(f"engine={engine}", "engine.rows=2")
+    plain = loaded(f"engine={engine}")
+    alone = [told(plain, options, [sound])[0] for sound in sounds]
+    assert len({text for text, *_ in alone}) > 4
+    assert told(few, options, sounds) == alone
+
+
+def test_trimmed_windows_of_many_widths_share_two_rows(sounds: list[Waveform]) -> None:
+    trimmed = ("engine=openvino", "engine.trim=true")
+    alone = [told(loaded(*trimmed), ENGLISH, [sound])[0] for sound in sounds]
+    assert told(loaded(*trimmed, "engine.rows=2"), ENGLISH, sounds) == alone
+
+
+class Listening(SilentWatch):
+    """Notes who is heard and asked for; stops the sounds in ``stopped``."""
+
+    def __init__(self, stopped: frozenset[int] = frozenset()) -> None:
+        self.stopped = stopped
+        self.heard: list[int] = []
+        self.asked: list[int] = []
+
+    def segment(self, index: int, segment: Segment, final: bool) -> None:
+        self.heard.append(index)
+
+    def cancelled(self, index: int) -> bool:
+        self.asked.append(index)
+        return index in self.stopped
+
+
+@pytest.mark.parametrize("engine", OURS)
+def test_a_sound_begins_when_another_has_ended_and_the_longest_is_first(
+    sounds: list[Waveform], engine: str
+) -> None:
+    watch = Listening()
+    loaded(f"engine={engine}", "engine.rows=2").variant(ENGLISH).recognise(list(sounds), watch)
+    begun = list(dict.fromkeys(watch.asked))
+    lengths = [len(sounds[index].samples) for index in begun]
+    assert lengths == sorted(lengths, reverse=True)
+    for place, index in enumerate(begun[2:], 2):
+        asked = watch.asked.index(index)
+        running = [one for one in begun[:place] if one in watch.asked[asked:]]
+        assert len(running) <= 1  # the other of the two rows
+    # The long one is still on its way when short ones begin and end beside it.
+    assert watch.heard.index(begun[2]) < len(watch.heard) - 1 - watch.heard[::-1].index(2)
+
+
+@pytest.mark.parametrize("engine", OURS)
+def test_a_sound_that_is_cancelled_while_it_waits_never_begins(
+    sounds: list[Waveform], engine: str
+) -> None:
+    calm = told(loaded(f"engine={engine}"), ENGLISH, sounds)
+    shortest = min(range(len(sounds)), key=lambda index: len(sounds[index].samples))
+    watch = Listening(frozenset({shortest}))
+    found = loaded(f"engine={engine}", "engine.rows=2").variant(ENGLISH).recognise(sounds, watch)
+    transcripts = [one.transcript for one in found if one.transcript is not None]
+    assert transcripts[shortest].finish is Finish.CANCELLED
+    assert transcripts[shortest].segments == ()
+    assert transcripts[shortest].stages["encode"] == 0
+    assert watch.asked.count(shortest) == 1
+    others = [index for index in range(len(sounds)) if index != shortest]
+    assert [transcripts[index].text for index in others] == [calm[index][0] for index in others]
+
+
+@pytest.mark.parametrize("rows", [0, 5000])
+def test_rows_out_of_range_are_refused(rows: int) -> None:
+    with pytest.raises(ConfigError, match=r"engine\.rows|rows"):
+        build_transcriber(compose("transcriber", ["engine=openvino", f"engine.rows={rows}"]))
