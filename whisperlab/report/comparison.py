@@ -74,7 +74,7 @@ def page(comparison: Comparison, clips: Clips) -> str:
             type="application/json",
             id="data",
         ),
-        element("script", page_file("comparison.js")),
+        *[element("script", page_file(name)) for name in ("rows.js", "comparison.js")],
     )
     return document(title, body, styles=("report.css", "comparison.css"))
 

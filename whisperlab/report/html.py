@@ -133,7 +133,7 @@ def _scripts(
     rows = embedded(outcomes, alignments, marks(findings))
     return [
         element("script", rows, type="application/json", id="data"),
-        element("script", page_file("report.js")),
+        *[element("script", page_file(name)) for name in ("rows.js", "report.js")],
     ]
 
 

@@ -1,39 +1,17 @@
 "use strict";
-// Draws the compared utterances from the page's own JSON (its shape: whisperlab/report/comparison_rows.py).
+// Draws the compared utterances from the page's own JSON (its shape: whisperlab/report/comparison_rows.py); after rows.js.
 // Data only ever becomes text nodes. The view's state lives in the URL's fragment:
 // comparison.html#change=B%3Aworse&kind=del&length=1-5&slice=speaker%3Dp225&q=word&sort=id
 (() => {
   const CHUNK = 60; // rows drawn at a time; more follow as the reader scrolls
-  const LARGEST_SLICE = 200; // a column with more values names utterances, not groups
   const LONGEST_LABEL = 28; // characters of a slice value that still stand beside an utterance
   const LEAD_SECONDS = 0.15; // a word is played from a little before its start
   const { labels, columns, rows, total } = JSON.parse(document.getElementById("data").textContent);
-  const byId = (id) => document.getElementById(id);
   const list = byId("rows"), shown = byId("shown");
   const controls = Object.fromEntries(
     ["search", "change", "kind", "slice", "length", "sort"].map((id) => [id, byId(id)]));
 
-  const make = (tag, className, ...children) => {
-    const node = document.createElement(tag);
-    if (className) node.className = className;
-    node.append(...children);
-    return node;
-  };
-
-  // Slice columns worth choosing by: more than one value, and groups rather than names.
-  const grouping = columns.map((column, index) => {
-    const values = new Set(rows.map((row) => row.slices[index]).filter((value) => value !== null));
-    if (values.size < 2 || values.size > LARGEST_SLICE || values.size === rows.length) return false;
-    const group = document.createElement("optgroup");
-    group.label = column;
-    for (const value of [...values].sort()) {
-      const option = make("option", "", `${column}: ${value || "(empty)"}`);
-      option.value = `${column}=${value}`;
-      group.append(option);
-    }
-    controls.slice.append(group);
-    return true;
-  });
+  const grouping = offerSlices(columns, rows, controls.slice);
 
   const kindOf = (reference, heard) => {
     if (heard === 1 || (!reference && !heard)) return "";
@@ -42,7 +20,7 @@
   };
   for (const row of rows) {
     row.haystack = [row.id, row.reference, ...row.texts].join("\n").toLowerCase();
-    row.keys = new Set(columns.map((column, index) => `${column}=${row.slices[index]}`));
+    row.keys = new Set(columns.map((column, index) => sliceKey(column, row.slices[index])));
     row.kinds = new Set(row.aligned.flatMap(([said, heard]) => heard.map((word) => kindOf(said, word))));
     row.kinds.delete("");
     if (!row.kinds.size) row.kinds.add("none");
@@ -53,7 +31,6 @@
     row.change = Math.max(...row.errors) - Math.min(...row.errors);
   }
 
-  const compareIds = new Intl.Collator("en", { numeric: true }).compare;
   const orders = {
     change: (a, b) => b.change - a.change || Math.max(...b.errors) - Math.max(...a.errors),
     errors: (a, b) => Math.max(...b.errors) - Math.max(...a.errors),
@@ -144,19 +121,11 @@
     roving(line, here ? here.buttons : []);
     return line;
   };
-  const rawTexts = (row) => {
-    const details = make("details", "", make("summary", "", "raw texts"));
-    details.addEventListener("toggle", () => {
-      if (details.querySelector("dl")) return;
-      const entries = make("dl");
-      const entry = (name, value) => entries.append(make("dt", "", name), make("dd", "", value || "–"));
-      entry("reference", row.reference);
-      row.texts.forEach((text, index) => entry(labels[index], text));
-      columns.forEach((name, index) => entry(name, row.slices[index]));
-      details.append(entries);
-    });
-    return details;
-  };
+  const texts = (row) => [
+    ["reference", row.reference],
+    ...row.texts.map((text, index) => [labels[index], text]),
+    ...columns.map((name, index) => [name, row.slices[index]]),
+  ].map(([name, value]) => [name, value || "–"]);
   const figure = (row) => {
     const node = make("div", "rate");
     row.errors.forEach((errors, index) => {
@@ -182,7 +151,7 @@
       const value = row.slices[index];
       if (grouping[index] && value && value.length <= LONGEST_LABEL) meta.append(make("span", "", `${name} ${value}`));
     });
-    meta.append(rawTexts(row));
+    meta.append(rawTexts(() => texts(row)));
     if (here) meta.append(here.message);
     content.append(meta);
     const change = labels.length === 2 ? row.errors[1] - row.errors[0] : 0; // of more, which one?
@@ -191,16 +160,7 @@
     return article;
   };
 
-  let chosen = [], drawn = 0;
-  const more = () => {
-    list.append(...chosen.slice(drawn, drawn + CHUNK).map(draw));
-    drawn = Math.min(drawn + CHUNK, chosen.length);
-    watch.disconnect();
-    if (drawn < chosen.length) watch.observe(list.lastElementChild);
-  };
-  const watch = new IntersectionObserver(
-    (entries) => { if (entries.some((entry) => entry.isIntersecting)) more(); },
-    { rootMargin: "1500px" });
+  const present = scrolled(list, shown, total, draw, CHUNK);
 
   const within = (words, band) => {
     const [least, most] = band.split("-");
@@ -210,20 +170,14 @@
     stop();
     const { search, change, kind, slice, length, sort } = controls;
     const wanted = search.value.trim().toLowerCase();
-    chosen = rows.filter((row) =>
+    const chosen = rows.filter((row) =>
       (!change.value || row.changes.has(change.value)) &&
       (!kind.value || row.kinds.has(kind.value)) &&
       (!slice.value || row.keys.has(slice.value)) &&
       (!length.value || within(row.words, length.value)) &&
       (!wanted || row.haystack.includes(wanted)));
     chosen.sort((a, b) => orders[sort.value](a, b) || compareIds(a.id, b.id));
-    drawn = 0;
-    list.replaceChildren();
-    if (chosen.length) more();
-    const number = (value) => value.toLocaleString("en");
-    shown.textContent = chosen.length === total
-      ? `${number(total)} utterances`
-      : `${number(chosen.length)} of ${number(total)} utterances`;
+    present(chosen);
   };
 
   const KEYS = { search: "q", change: "change", kind: "kind", slice: "slice", length: "length", sort: "sort" };
@@ -260,7 +214,7 @@
     button.addEventListener("click", () => leap("change", button.dataset.change));
   }
   for (const button of document.querySelectorAll("button[data-column]")) {
-    button.addEventListener("click", () => leap("slice", `${button.dataset.column}=${button.dataset.value}`));
+    button.addEventListener("click", () => leap("slice", sliceKey(button.dataset.column, button.dataset.value)));
   }
   // the sections' own anchors (#difference, ...) are not a view
   addEventListener("hashchange", () => { if (location.hash.includes("=")) fromAddress(); });

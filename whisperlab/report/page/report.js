@@ -1,58 +1,26 @@
 "use strict";
-// Draws the utterances from the page's own JSON (its shape: whisperlab/report/rows.py).
+// Draws the utterances from the page's own JSON (its shape: whisperlab/report/rows.py); after rows.js.
 // Data only ever becomes text nodes. The view's state lives in the URL's fragment:
 // report.html#sort=id&state=failed&q=word&slice=speaker%3Dp225&reversed=1; #id=u7 is one utterance.
 (() => {
   const CHUNK = 100; // rows drawn at a time; more follow as the reader scrolls
-  const LARGEST_SLICE = 200; // a column with more values names utterances, not groups
   const STATES = ["failed", "timed_out", "truncated", "empty", "ok"];
   const { columns, rows } = JSON.parse(document.getElementById("data").textContent);
-  const byId = (id) => document.getElementById(id);
   const search = byId("search"), state = byId("state"), slice = byId("slice");
   const sort = byId("sort"), direction = byId("direction"), list = byId("rows"), shown = byId("shown");
 
-  const make = (tag, className, ...children) => {
-    const node = document.createElement(tag);
-    if (className) node.className = className;
-    node.append(...children);
-    return node;
-  };
   const seconds = (value) =>
     value < 1 ? `${(1000 * value).toFixed(0)} ms` : `${value.toFixed(2)} s`;
   const wer = (row) => (row.words ? row.errors / row.words : null);
 
-  // Slice columns worth choosing by: more than one value, and groups rather than names.
-  const groups = columns.map((_, index) => {
-    const values = new Map();
-    for (const row of rows) {
-      const value = row.slices[index];
-      if (value !== null) values.set(value, (values.get(value) || 0) + 1);
-    }
-    return values;
-  });
-  const grouping = groups.map(
-    (values) => values.size > 1 && values.size <= LARGEST_SLICE && values.size < rows.length);
-  const key = (column, value) => `${column}=${value}`;
-  columns.forEach((column, index) => {
-    if (!grouping[index]) return;
-    const group = document.createElement("optgroup");
-    group.label = column;
-    for (const value of [...groups[index].keys()].sort()) {
-      const option = make("option", "", `${column}: ${value || "(empty)"}`);
-      option.value = key(column, value);
-      group.append(option);
-    }
-    slice.append(group);
-  });
-
+  const grouping = offerSlices(columns, rows, slice);
   for (const row of rows) {
     row.haystack = [row.id, row.reference, row.text, ...(row.error || []), ...(row.failures || [])]
       .join("\n").toLowerCase();
-    row.keys = new Set(columns.map((column, index) => key(column, row.slices[index])));
+    row.keys = new Set(columns.map((column, index) => sliceKey(column, row.slices[index])));
   }
 
   // Natural direction first; an undefined value is last either way.
-  const compareIds = new Intl.Collator("en", { numeric: true }).compare;
   const largest = (value) => (a, b) => {
     const [x, y] = [value(a), value(b)];
     if (x === null || y === null) return { last: (x === null) - (y === null) };
@@ -100,23 +68,13 @@
     if (!row.edits.length) line.append(make("span", "none", "no words on either side"));
     return line;
   };
-  const rawTexts = (row) => {
-    const details = make("details", "", make("summary", "", "raw texts"));
-    details.addEventListener("toggle", () => {
-      if (details.querySelector("dl")) return;
-      const entries = make("dl");
-      const entry = (name, value) => {
-        if (value !== null && value !== "") entries.append(make("dt", "", name), make("dd", "", value));
-      };
-      entry("reference", row.reference);
-      entry("hypothesis", row.text);
-      entry("language", row.language);
-      entry("batch", String(row.batch));
-      columns.forEach((column, index) => entry(column, row.slices[index]));
-      details.append(entries);
-    });
-    return details;
-  };
+  const texts = (row) => [
+    ["reference", row.reference],
+    ["hypothesis", row.text],
+    ["language", row.language],
+    ["batch", String(row.batch)],
+    ...columns.map((column, index) => [column, row.slices[index]]),
+  ].filter(([, value]) => value !== null && value !== "");
   const draw = (row) => {
     const rate = wer(row);
     const counted = row.errors === null ? "no text" : `${row.errors} of ${row.words}`;
@@ -134,7 +92,7 @@
     columns.forEach((column, index) => {
       if (grouping[index] && row.slices[index]) meta.append(make("span", "", `${column} ${row.slices[index]}`));
     });
-    meta.append(rawTexts(row));
+    meta.append(rawTexts(() => texts(row)));
     content.append(meta);
     const figure = make("div", "rate", make("b", "", rate === null ? "–" : `${(100 * rate).toFixed(1)} %`), make("small", "", counted));
     const article = make("article", `row state-${row.state}`, figure, content);
@@ -142,32 +100,16 @@
     return article;
   };
 
-  let chosen = [], drawn = 0;
-  const more = () => {
-    list.append(...chosen.slice(drawn, drawn + CHUNK).map(draw));
-    drawn = Math.min(drawn + CHUNK, chosen.length);
-    watch.disconnect();
-    if (drawn < chosen.length) watch.observe(list.lastElementChild);
-  };
-  const watch = new IntersectionObserver(
-    (entries) => { if (entries.some((entry) => entry.isIntersecting)) more(); },
-    { rootMargin: "1500px" });
+  const present = scrolled(list, shown, rows.length, draw, CHUNK);
 
   let only = null; // the one utterance that a link asked for, until the reader filters anew
   const show = () => {
     const wanted = search.value.trim().toLowerCase();
-    chosen = ordered(rows.filter((row) =>
+    present(ordered(rows.filter((row) =>
       (only === null || row.id === only) &&
       (!state.value || row.state === state.value) &&
       (!slice.value || row.keys.has(slice.value)) &&
-      (!wanted || row.haystack.includes(wanted))));
-    drawn = 0;
-    list.replaceChildren();
-    if (chosen.length) more();
-    const number = (value) => value.toLocaleString("en");
-    shown.textContent = chosen.length === rows.length
-      ? `${number(rows.length)} utterances`
-      : `${number(chosen.length)} of ${number(rows.length)} utterances`;
+      (!wanted || row.haystack.includes(wanted)))));
     direction.textContent = reversed ? "↑" : "↓";
   };
 
@@ -205,7 +147,7 @@
   document.querySelector(".controls").addEventListener("submit", (event) => event.preventDefault());
   for (const button of document.querySelectorAll("button[data-column]")) {
     button.addEventListener("click", () => {
-      choose(slice, key(button.dataset.column, button.dataset.value));
+      choose(slice, sliceKey(button.dataset.column, button.dataset.value));
       changed();
       byId("utterances").scrollIntoView();
     });
