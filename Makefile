@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: eval test setup check verify docs clean
+.PHONY: eval test setup check verify docs sbom clean
 
 eval: $(STAMP)  ## Measure the default configuration on the embedded demo set.
 	$(BIN)/python -m whisperlab.eval latency_utterances=10
@@ -29,6 +29,9 @@ verify: $(STAMP)  ## The fast suite, the long campaigns on real recordings, cove
 
 docs: $(STAMP)  ## The site into site/, with nothing fetched.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+sbom: $(STAMP)  ## The bill of materials of .venv into sbom.json (CycloneDX 1.6).
+	$(BIN)/python docs/generate/sbom.py > sbom.json
 
 $(STAMP): pyproject.toml
 	$(PYTHON) -m venv $(VENV)

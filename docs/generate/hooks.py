@@ -19,7 +19,9 @@ from mkdocs.structure.files import File
 
 CHECKOUT: Final = Path(__file__).parents[2]
 DOCS: Final = CHECKOUT / "docs"
-PAGES: Final = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md")
+PAGES: Final = (
+    "README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "benchmarks/README.md",
+)  # fmt: skip
 GENERATED: Final = {
     "<!-- generated: options -->": option_page.page,
     "<!-- generated: commands -->": command_page.page,
