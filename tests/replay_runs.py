@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from whisperlab.experiment.ledger import read_ledger
+from whisperlab.experiment.checked_lines import read_records
 
 REPLAY = (
     "engine=replay", "engine.default_text=one two three", "dataset=demo_digits", "batch_size=2",
@@ -23,8 +23,12 @@ def evaluate(folder: Path, seconds: float, *overrides: str) -> list[str]:
     ]  # fmt: skip
 
 
-def content(folder: Path) -> tuple[Any, ...]:
-    """What must be the same however the run came about."""
+def content(folder: Path) -> dict[str, Any]:
+    """What must be the same however the run came about: scores, and records without times and attempt."""
     scores = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
-    texts = [(one.id, one.text, one.state) for one in read_ledger(folder / "ledger.jsonl")]
-    return scores["utterances"], scores["scores"], scores["fingerprint"], texts
+    records = [
+        {name: value for name, value in record.items() if name not in ("timings", "attempt")}
+        for record in read_records(folder / "ledger.jsonl")
+    ]
+    kept = ("scores", "utterances", "fingerprint")
+    return {"records": records, **{name: scores[name] for name in kept}}

@@ -11,21 +11,24 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
 import numpy as np
 import psutil
 import soundfile
 
+CHECKOUT = Path(__file__).parents[2]
+sys.path.append(str(CHECKOUT / "tests"))
+from serve_process import running_server  # noqa: E402 - a server is started as the tests start theirs
+
 ROUTE = "/v1/audio/transcriptions"
 FIELDS = {"model": "whisper-1"}
 SAID = "heard"
+REPLAY = ("engine=replay", f"engine.default_text={SAID}")
 RATE_HZ = 16_000
 
 
@@ -56,44 +59,21 @@ class Look:
 
 @contextmanager
 def server(*overrides: str, before: Sequence[str] = (), **environment: str) -> Iterator[Server]:
-    """Starts a server and waits until it is ready; ``before`` are words before its command."""
+    """Starts a server and waits until it is ready; ``before`` are words before its command.
+
+    Its engine is ``replay`` unless an override names another.
+    """
     with tempfile.TemporaryDirectory(prefix="whisperlab-faults-") as name:
-        folder = Path(name)
-        process = subprocess.Popen(
-            [
-                *before, sys.executable, "-m", "whisperlab.serve", "port=0", "engine=replay",
-                f"engine.default_text={SAID}", "serve.log_level=error", *overrides,
-            ],
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": name, **environment},
-        )  # fmt: skip
+        folder = Path(name) / "temporary"
+        folder.mkdir()
+        told = {"TMPDIR": str(folder), "PYTHONPATH": str(CHECKOUT), **environment}
+        real = any(override.startswith("engine=") for override in overrides)
+        words = ("serve.log_level=error", *(() if real else REPLAY), *overrides)
         try:
-            base_url = _listening(process)
-            await_ready(base_url)
-            yield Server(base_url, process, folder)
+            with running_server(Path(name), *words, environment=told, before=before) as running:
+                yield Server(running.base_url, running.process, folder)
         finally:
-            if process.poll() is None:
-                process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-
-
-def _listening(process: subprocess.Popen[str]) -> str:
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("listening"):
-            return line.split()[-1]
-    raise SystemExit(f"the server ended with {process.wait()} before it listened")
-
-
-def await_ready(base_url: str) -> None:
-    """Waits until the model has been loaded."""
-    while httpx.get(f"{base_url}/health/ready", timeout=60).status_code != 200:
-        time.sleep(0.1)
+            sys.stderr.write((Path(name) / "server.log").read_text(encoding="utf-8"))
 
 
 def tone(seconds: float = 0.5, hz: float = 440.0, kind: str = "WAV") -> bytes:

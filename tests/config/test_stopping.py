@@ -1,4 +1,4 @@
-"""A stop signal is obeyed, also when C code swallows the exception that it raised."""
+"""A stop signal is obeyed, also when C code swallows what it raised, and where the way out hangs."""
 
 from __future__ import annotations
 
@@ -32,3 +32,49 @@ def test_a_swallowed_stop_is_raised_again_between_batches(name: str, code: int) 
         [sys.executable, "-c", CODE.format(name=name)], capture_output=True, text=True, check=False
     )
     assert finished.returncode == code, finished.stderr
+
+
+STUCK = """
+import os, signal, sys, threading
+from whisperlab.config import command
+
+def task(config):
+    never = threading.Event()
+    try:
+        os.kill(os.getpid(), signal.{name})
+        never.wait()
+    finally:
+        never.wait()  # as the end of a pool of threads does
+
+command.STUCK_SECONDS = 0.2
+sys.argv = ["test", "engine=replay"]
+sys.exit(command.run_command("eval", task))
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_a_process_whose_way_out_hangs_is_ended(name: str, code: int) -> None:
+    stuck = [sys.executable, "-c", STUCK.format(name=name)]
+    finished = subprocess.run(stuck, capture_output=True, text=True, check=False, timeout=60)
+    assert finished.returncode == code, finished.stderr
+
+
+CONCLUDED = """
+import os, signal, sys
+from whisperlab.config.command import run_command
+
+def conclude():
+    os.kill(os.getpid(), signal.SIGINT)
+    for _ in range(100000):
+        pass
+
+sys.argv = ["test", "engine=replay"]
+sys.exit(run_command("eval", lambda config: 0, conclude))
+"""
+
+
+def test_a_stop_behind_the_last_job_of_a_sweep_is_no_traceback() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", CONCLUDED], capture_output=True, text=True, check=False
+    )
+    assert (finished.returncode, finished.stderr) == (130, "")

@@ -24,14 +24,14 @@ SECONDS = 0.15
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, ...]:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("whole")
     subprocess.run(evaluate(folder, SECONDS), check=True, capture_output=True, timeout=300)
     return content(folder)
 
 
 def test_a_worker_killed_in_mid_run_is_replaced_and_the_scores_are_those_of_one_piece(
-    tmp_path: Path, whole: tuple[Any, ...]
+    tmp_path: Path, whole: dict[str, Any]
 ) -> None:
     command = evaluate(tmp_path, SECONDS, "executor=local", "executor.workers=2")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -55,7 +55,7 @@ def test_a_worker_killed_in_mid_run_is_replaced_and_the_scores_are_those_of_one_
 
 
 def test_stopping_the_command_stops_its_workers_and_the_same_command_goes_on(
-    tmp_path: Path, whole: tuple[Any, ...]
+    tmp_path: Path, whole: dict[str, Any]
 ) -> None:
     command = evaluate(tmp_path, SECONDS, "executor=local", "executor.workers=2")
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:

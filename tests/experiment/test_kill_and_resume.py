@@ -10,9 +10,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
+from replay_runs import content
 
 BATCH_SIZE = 2
 REPLAY = (
@@ -54,16 +54,6 @@ def kill_in_mid_run(run_dir: Path, chance: random.Random, *engine: str) -> int:
     process.send_signal(signal.SIGKILL)
     process.wait()
     return ledger.read_bytes().count(b"\n") if ledger.exists() else 0
-
-
-def content(run_dir: Path) -> dict[str, Any]:
-    """What must be identical (INTERFACES): states, scores, records without timings and attempt."""
-    scores = json.loads((run_dir / "scores.json").read_text(encoding="utf-8"))
-    records = []
-    for line in (run_dir / "ledger.jsonl").read_text(encoding="utf-8").splitlines():
-        record = json.loads(line)["record"]
-        records.append({k: v for k, v in record.items() if k not in ("timings", "attempt")})
-    return {"scores": scores["scores"], "utterances": scores["utterances"], "records": records}
 
 
 def campaign(tmp_path: Path, kills: int, *engine: str) -> None:

@@ -1,33 +1,12 @@
-"""The campaigns of benchmarks/faults in their short form: each runs, and finds what it should."""
+"""The campaigns of benchmarks/faults against the server in their short form: each runs, and finds what it should."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-CHECKOUT = Path(__file__).parents[2]
-
-
-def campaign(script: str, *arguments: str) -> tuple[list[list[str]], str]:
-    """Returns the rows of the table, cell by cell, and all that was printed."""
-    finished = subprocess.run(
-        [sys.executable, str(CHECKOUT / "benchmarks" / "faults" / script), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-        env=os.environ | {"PYTHONPATH": str(CHECKOUT)},
-    )
-    assert finished.returncode == 0, finished.stderr
-    assert "Traceback" not in finished.stderr
-    lines = [line for line in finished.stdout.splitlines() if line.startswith("| ")]
-    rows = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in lines]
-    return rows[2:], finished.stdout
+from fault_campaign import campaign
 
 
 def test_mutated_requests_get_no_5xx() -> None:

@@ -10,6 +10,8 @@ import io
 import os
 import signal
 import sys
+import time
+from _thread import start_new_thread
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
@@ -38,6 +40,9 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
+STUCK_SECONDS = 40.0
+"""After a stop signal the way out may take so long (torchrun gives its ranks 30 s); then the process is ended."""
+
 FULL_ERROR_VARIABLE = "HYDRA_FULL_ERROR"
 HYDRA_PLUGINS = ("hydra._internal.core_plugins.", "hydra_plugins.")
 """Where launchers and sweepers may come from: Hydra itself and its installed plug-ins."""
@@ -50,11 +55,16 @@ class Terminated(BaseException):
     """SIGTERM arrived; unwinds like KeyboardInterrupt so that files are closed on the way."""
 
 
-def run_command(config_name: str, task: Task) -> int:
+def _nothing_more() -> None:
+    """What most commands do behind their last job."""
+
+
+def run_command(config_name: str, task: Task, conclude: Callable[[], None] = _nothing_more) -> int:
     """Returns the exit code of ``task`` on the configuration that ``sys.argv`` composes.
 
-    With ``-m`` the task runs once a job and the largest code is returned. A known error becomes one
-    line on stderr; ``--debug`` or ``HYDRA_FULL_ERROR=1`` shows the traceback as well.
+    With ``-m`` the task runs once a job and the largest code is returned; ``conclude`` runs behind
+    the last. A known error becomes one line on stderr; ``--debug`` or ``HYDRA_FULL_ERROR=1`` shows
+    the traceback as well.
     """
     debug = "--debug" in sys.argv or bool(os.environ.get(FULL_ERROR_VARIABLE))
     sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
@@ -78,6 +88,8 @@ def run_command(config_name: str, task: Task) -> int:
     try:
         _check_arguments(config_name)
         hydra.main(version_base="1.3", config_path=str(CONF_DIR), config_name=config_name)(job)()
+        composing = False
+        conclude()
     except WhisperlabError as error:
         return _fail(error, error.exit_code, debug)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
@@ -156,8 +168,20 @@ def obey_stop_signals() -> None:
 
 
 def _stop(number: int, _: object) -> None:
+    if not _received:
+        start_new_thread(_end_a_stuck_process, (128 + number,))
     _received.append(number)
     raise_if_stopped()
+
+
+def _end_a_stuck_process(code: int) -> None:
+    """Ends a process that is still there: in C code, or waiting for a thread.
+
+    What a signal raises behind the lock of a ``threading.Condition`` leaves it locked, and a pool of
+    threads, ours or a library's, is then waited for in vain. A run loses nothing: it is resumed.
+    """
+    time.sleep(STUCK_SECONDS)
+    os._exit(code)
 
 
 def raise_if_stopped() -> None:

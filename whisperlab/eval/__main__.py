@@ -37,16 +37,17 @@ def main() -> int:
         finished.append(result)
         return code
 
-    code = run_command("eval", job)
-    if len(finished) > 1:
-        from whisperlab.eval.evaluate import show_sweep
+    def conclude() -> None:
+        if len(finished) > 1:
+            from whisperlab.eval.evaluate import show_sweep
 
-        show_sweep(finished)
-    if len(rows) > 1 and rows[0].mode.name == "robustness":
-        from whisperlab.eval.variants import show_rows
+            show_sweep(finished)
+        if len(rows) > 1 and rows[0].mode.name == "robustness":
+            from whisperlab.eval.variants import show_rows
 
-        show_rows(rows)
-    return code
+            show_rows(rows)
+
+    return run_command("eval", job, conclude)
 
 
 if __name__ == "__main__":

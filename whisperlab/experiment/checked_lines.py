@@ -81,6 +81,17 @@ class CheckedLines:
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 
+    def sync(self) -> None:
+        """Makes everything durable that was written.
+
+        Raises:
+            WriteError: the disk is full or the file cannot be written.
+        """
+        try:
+            self._sync()
+        except OSError as error:
+            raise _cannot_write(self.path, error) from error
+
     def _write(self, line: bytes) -> None:
         # A full disk may take a part of a line; the next open cuts it as a torn tail.
         view = memoryview(line)
@@ -116,9 +127,7 @@ class CheckedLines:
         """Makes everything durable and gives the lock back."""
         if not self._file.closed:
             try:
-                self._sync()
-            except OSError as error:
-                raise _cannot_write(self.path, error) from error
+                self.sync()
             finally:
                 self._file.close()
 

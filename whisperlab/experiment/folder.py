@@ -149,7 +149,10 @@ class RunFolder:
                 os.fsync(file.fileno())
             temporary.replace(self.path / name)
         except OSError as error:
-            raise WriteError(f"{self.path / name}: cannot write ({error.strerror})") from error
+            raise WriteError(
+                f"{self.path / name}: cannot write ({error.strerror}); free space or choose another "
+                "run_dir, then run the same command again: it goes on where it stopped"
+            ) from error
 
 
 def fingerprint(

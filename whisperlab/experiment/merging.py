@@ -48,6 +48,7 @@ def merge(
         card = _card(ordered, output)
         folder.check(card)
         ledger.append([outcome for outcome in outcomes if outcome.id not in ledger.recorded])
+        ledger.sync()
         folder.write_card(card)
         folder.write_scores(_scores(ordered, outcomes, profile, metrics))
     result = folder.result()

@@ -171,6 +171,7 @@ def _finish_run(
     )
     progress.stage("score")
     scored = score_outcomes(outcomes, experiment.profile, experiment.metrics)
+    ledger.sync()  # scores that outlive a power cut count no record that does not
     folder.write_scores(
         Scores(
             utterances=tally(outcomes),

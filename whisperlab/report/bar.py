@@ -40,7 +40,11 @@ class StderrBar:
         self._task = self._bar.add_task("starting", total=None)
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        try:
+            self._bar.start()
+        except BaseException:  # a stop signal: the terminal must get its cursor back
+            self._bar.stop()
+            raise
         return self
 
     def __exit__(

@@ -1,0 +1,1 @@
+"""A plug-in package for the campaigns."""
