@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +153,26 @@ def test_an_hour_with_a_thousand_segments_leaves_the_page_responsive(tmp_path: P
     assert text == said.text
     assert len(table["data"]) == len(details["segments"]) == 1000
     assert len(player) < 300_000
+
+
+def test_a_sound_is_held_against_the_limits_of_the_configuration_that_hears_it(
+    tmp_path: Path,
+) -> None:
+    with running_server(
+        tmp_path, "engine=replay", "audio.max_seconds=1", "serve.presets=[baseline]",
+        f"app.runs_dir={tmp_path / 'runs'}",
+        module="whisperlab.app",
+    ) as running:  # fmt: skip
+        client, sound = Client(running.base_url, verbose=False), handle_file(CLIP)
+        calls: dict[str, Callable[[str], tuple[Any, ...]]] = {
+            "/transcribe": lambda name: (sound, name),
+            "/compare": lambda name: (sound, ["baseline", name], "", "basic"),
+            "/preprocess": lambda name: (sound, ["loudness"], name),
+        }
+        for endpoint, given in calls.items():
+            client.predict(*given("baseline"), api_name=endpoint)
+            with pytest.raises(AppError, match="at most 1"):
+                client.predict(*given("default"), api_name=endpoint)
 
 
 def test_the_folder_of_uploads_is_the_users_alone(page: Running) -> None:

@@ -83,15 +83,14 @@ def build(speech: Speech, settings: AppSettings) -> None:
         """Yields the comparison, its details and the state, one configuration after the other."""
         if path is None:
             raise ApiError("missing_file", "Record or upload a sound first.")
-        if not names:
-            raise ApiError("invalid_value", "Choose at least one configuration.")
+        chosen = speech.find(names)
         scoring = _profile(profile)
         yield EMPTY, {}, status_line("Reading the sound ...")
         with speech.turn(request) as caller:
             door = Stopwatch()
-            waveform = speech.sound(path, caller, door)
+            sounds = speech.sounds(path, chosen, caller, door)
             heard: dict[str, Heard] = {}
-            for name in dict.fromkeys(names):
+            for name, waveform in zip([one.name for one in chosen], sounds, strict=True):
                 so_far = _view(_columns(heard, reference, scoring), reference)
                 yield so_far, {}, status_line(f"{name} is listening ...")
                 wanted, watch = speech.wanted(name), Stopwatch()

@@ -112,8 +112,9 @@ def build(speech: Speech, settings: AppSettings) -> None:
             yield "", status_line("Nothing was recorded."), ANSWERED, None
             return
         with speech.turn(request) as caller:
-            waveform = speech.sound_of(session.recording.whole_wav())
-            for one in speech.hear(waveform, speech.wanted(name), caller):
+            wanted = speech.wanted(name)
+            waveform = speech.sound_of(session.recording.whole_wav(), wanted.configuration)
+            for one in speech.hear(waveform, wanted, caller):
                 if isinstance(one, Heard):
                     said = status_line(f"{waveform.duration_seconds:.1f} s recorded.")
                     yield one.transcript.text, said, ANSWERED, None

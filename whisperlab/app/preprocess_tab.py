@@ -79,7 +79,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
             raise ApiError("missing_file", "Record or upload a sound first.")
         yield EMPTY, {}, status_line("Reading the sound ...")
         with speech.turn(request) as caller:
-            before = after = speech.sound(path, caller)
+            wanted = speech.wanted(name)
+            before = after = speech.sound(path, wanted.configuration, caller)
             shown = [_shown("As it came", before)]
             facts: dict[str, Any] = {"steps": {"source": _facts(before)}}
             for step, run in _steps(chain, steps).items():
@@ -89,7 +90,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 yield joined(*shown), facts, status_line(f"{step} is done.")
             texts = []
             for label, waveform in (("source", before), ("processed", after)):
-                for one in speech.hear(waveform, speech.wanted(name), caller):
+                for one in speech.hear(waveform, wanted, caller):
                     if isinstance(one, Heard):
                         texts.append(one.transcript.text)
                         facts[f"{label}_text"] = one.transcript.text

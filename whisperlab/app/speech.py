@@ -19,7 +19,7 @@ import gradio as gr
 from anyio import from_thread
 
 from whisperlab.app.layout import choice, status_line
-from whisperlab.audio import Waveform
+from whisperlab.audio import AudioLimits, Waveform
 from whisperlab.engine.options import Task
 from whisperlab.errors import WhisperlabError
 from whisperlab.report.markup import Markup, element, joined
@@ -151,9 +151,13 @@ class Speech:
         from_thread.run(self.service.rates.charge, caller, audio_seconds)
 
     def sound(
-        self, path: str | Path, caller: Caller, stopwatch: Stopwatch | None = None
+        self,
+        path: str | Path,
+        configuration: Configuration,
+        caller: Caller,
+        stopwatch: Stopwatch | None = None,
     ) -> Waveform:
-        """Returns the sound of an uploaded file, decoded in a sandboxed process.
+        """Returns the sound of an uploaded file as ``configuration`` takes it, and charges for it.
 
         Raises:
             ApiError: the sound was refused; the message is a sentence.
@@ -166,18 +170,41 @@ class Speech:
                 f"Maximum content size limit ({limit}) exceeded ({size} bytes read)",
                 "file",
             )
-        waveform = self.sound_of(Path(path).read_bytes(), stopwatch)
+        waveform = self.sound_of(Path(path).read_bytes(), configuration, stopwatch)
         self.charge(caller, waveform.duration_seconds)
         return waveform
 
-    def sound_of(self, encoded: bytes, stopwatch: Stopwatch | None = None) -> Waveform:
+    def sounds(
+        self,
+        path: str | Path,
+        configurations: Sequence[Configuration],
+        caller: Caller,
+        stopwatch: Stopwatch,
+    ) -> list[Waveform]:
+        """Returns the sound of an uploaded file for each configuration, decoded once for equal limits.
+
+        Raises:
+            ApiError: one of them does not take it; the message is a sentence.
+        """
+        decoded: dict[AudioLimits, Waveform] = {}
+        found = []
+        for configuration in configurations:
+            limits = self.service.audio_limits(configuration)
+            if limits not in decoded:
+                decoded[limits] = self.sound(path, configuration, caller, stopwatch)
+            found.append(decoded[limits])
+        return found
+
+    def sound_of(
+        self, encoded: bytes, configuration: Configuration, stopwatch: Stopwatch | None = None
+    ) -> Waveform:
         """Returns the sound of encoded bytes, decoded in a sandboxed process.
 
         Raises:
             ApiError: the sound was refused.
         """
         try:
-            return self.service.decode(encoded, stopwatch or Stopwatch())
+            return self.service.decode(encoded, stopwatch or Stopwatch(), configuration)
         except WhisperlabError as error:
             raise from_error(error, "file") from error
 
@@ -292,4 +319,9 @@ class Speech:
 
     def begin(self, encoded: bytes, wanted: Wanted, caller: Caller) -> Future[Heard]:
         """Returns what will be heard in encoded bytes; its result raises ApiError."""
-        return self._work.submit(lambda: self.transcribe(self.sound_of(encoded), wanted, caller))
+
+        def hear() -> Heard:
+            waveform = self.sound_of(encoded, wanted.configuration)
+            return self.transcribe(waveform, wanted, caller)
+
+        return self._work.submit(hear)

@@ -112,13 +112,13 @@ def build(speech: Speech, settings: AppSettings) -> None:
         watch = Stopwatch()
         yield "", [], {}, EMPTY, status_line("Reading the sound ...")
         with speech.turn(request) as caller:
-            waveform = speech.sound(path, caller, watch)
             wanted = speech.wanted(
                 name,
                 _task(task),
                 language=language,
                 timestamp_granularities=("word", "segment") if words else ("segment",),
             )
+            waveform = speech.sound(path, wanted.configuration, caller, watch)
             drawn = Player.of(waveform, path)
             yield "", [], {}, drawn.shown(()), status_line("Decoding ...")
             segments: list[Segment] = []
