@@ -36,12 +36,11 @@ def evaluated(client: Client, *asked: Any) -> tuple[str, str, dict[str, Any]]:
     return state, table, details
 
 
-def command(line: str, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Runs a line that the page showed, in another run folder if one is given."""
+def command(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Runs a line that the page showed, in this run folder: the page names none of the machine's."""
     words = shlex.split(line)
     assert words[:3] == ["python", "-m", "whisperlab.eval"]
-    if folder is not None:
-        words = [word for word in words if not word.startswith("run_dir=")] + [f"run_dir={folder}"]
+    words = [word for word in words if not word.startswith("run_dir=")] + [f"run_dir={folder}"]
     return subprocess.run(
         [sys.executable, *words[1:]], capture_output=True, text=True, check=True, timeout=300
     )
@@ -151,7 +150,8 @@ def test_stopping_ends_the_process_and_the_line_goes_on_to_the_same_result(
     folder = runs_dir / run["name"]
     assert 0 < ledger_lines(folder) < 12
     assert not (folder / "scores.json").exists()
-    command(run["resume"])
+    assert f"run_dir={run['name']}" in run["resume"]
+    command(run["resume"], folder)
     command(run["resume"], tmp_path / "whole")
     assert content(folder) == content(tmp_path / "whole")
     attempts = json.loads((folder / "run.json").read_text("utf-8"))["attempts"]
@@ -249,6 +249,6 @@ def test_a_server_that_is_told_to_stop_leaves_the_run_resumable(tmp_path: Path) 
         until(lambda: not psutil.pid_exists(child), "the evaluation outlived its server")
     folder = tmp_path / "runs" / run["name"]
     assert 0 < ledger_lines(folder) < 12
-    command(run["resume"])
+    command(run["resume"], folder)
     command(run["resume"], tmp_path / "whole")
     assert content(folder) == content(tmp_path / "whole")

@@ -55,16 +55,28 @@ def planned(folder: Path, one: Configuration, **asked: Any) -> Plan:
     ],
 )
 def test_the_resume_line_composes_to_the_same_configuration(
-    tmp_path: Path, overrides: list[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, overrides: list[str]
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     one = configuration("default", *overrides)
-    plan = planned(tmp_path / "runs", one)
+    plan = planned(Path("runs"), one)
     words = shlex.split(plan.resume_line)
     assert words[:3] == ["python", "-m", "whisperlab.eval"]
     again = compose("eval", words[3:])
     assert again == plan.config
     assert list(again["preprocess"]) == list(plan.config["preprocess"])
     assert configuration_hash(again) == configuration_hash(one.config)
+
+
+def test_the_resume_line_shows_names_in_place_of_the_machines_folders(tmp_path: Path) -> None:
+    choices = Choices(settings(tmp_path / "my runs", manifests=["/data/one/dev set.jsonl"]))
+    one = configuration("default", "model.source=/models/mine")
+    plan = choices.plan(one, **{**ASKED, "dataset": "dev set.jsonl"})
+    words = shlex.split(plan.resume_line)
+    assert {"++model.source=mine", "dataset.path='dev set.jsonl'", f"run_dir='{plan.name}'"} <= set(
+        words
+    )
+    assert "/" not in plan.resume_line
 
 
 def test_a_preset_is_resumed_by_its_name(tmp_path: Path) -> None:

@@ -66,8 +66,12 @@ class Plan:
 
     @property
     def resume_line(self) -> str:
-        """The command that goes on where this evaluation was stopped."""
-        return shlex.join(["python", "-m", "whisperlab.eval", *self.arguments])
+        """The command that goes on where this evaluation was stopped, for a page's users to see.
+
+        An absolute path in it is its last name alone; ``arguments`` have the whole of it.
+        """
+        shown = [without_folders(argument) for argument in self.arguments]
+        return shlex.join(["python", "-m", "whisperlab.eval", *shown])
 
 
 @dataclass(frozen=True, slots=True)
