@@ -117,6 +117,39 @@ def test_a_comparison_goes_when_another_is_made_long_after(
     assert httpx.get(page.base_url + new).status_code == 200
 
 
+def test_a_sweep_is_read_by_its_folder(client: Client, runs: Path) -> None:
+    wrongs = {("[]", "one"): 0, ("[]", "two"): 2, ("[trim]", "one"): 1, ("[trim]", "two"): 5}
+    for number, ((chain, text), words) in enumerate(wrongs.items()):
+        folder(
+            runs / "grid" / str(number), [outcome("a", wrong(words)), outcome("b", wrong(0))],
+            "engine=replay", f"engine.default_text={text}", f"preprocess={chain}",
+        )  # fmt: skip
+    view, found = client.predict(["grid/"], api_name="/effects")
+    assert found["runs"] == ["grid/0", "grid/1", "grid/2", "grid/3"]
+    by_factors = {tuple(one["factors"]): one["value"] for one in found["effects"]["found"]}
+    # of 20 words: trim's errors are 1 and 3 more, two's are 2 and 4
+    assert by_factors == {
+        ("engine.default_text",): pytest.approx(3 / 20),
+        ("preprocess",): pytest.approx(2 / 20),
+        ("engine.default_text", "preprocess"): pytest.approx(2 / 20),
+    }
+    assert "+15.00" in view
+    assert "Pareto front" in view
+    one_by_one = client.predict([f"grid/{number}" for number in range(4)], api_name="/effects")
+    assert one_by_one[1] == found
+    _, hole = client.predict(["grid/0", "grid/1", "grid/2"], api_name="/effects")
+    assert hole["effects"] is None
+    assert "no run with" in hole["why_none"]
+
+
+@pytest.mark.parametrize("chosen", [[], ["good"], ["../x", "good"], ["grid/.."], ["good", "half"]])
+def test_what_is_no_sweep_is_refused_in_a_sentence(
+    client: Client, runs: Path, chosen: list[str]
+) -> None:
+    with pytest.raises(AppError, match=r"Choose runs of the list|Expected 2 to 256 runs"):
+        client.predict(chosen, api_name="/effects")
+
+
 REFUSED = r"Choose runs of the list|no finished run"
 HOSTILE = ["../x", "/etc/passwd", "a\0b", "x" * 10_240, "", "half", "good/", "..", "wild/../good"]
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict
 from time import perf_counter, sleep
 from typing import Any, Final
@@ -22,7 +21,7 @@ from whisperlab.app.evaluation import (
     EvaluationProcess,
     Moment,
     Plan,
-    without_folders,
+    names_only,
 )
 from whisperlab.app.layout import (
     INPUTS_WIDTH,
@@ -37,7 +36,6 @@ from whisperlab.app.leaderboard import Line, read_line
 from whisperlab.app.reports import report_address
 from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Speech
-from whisperlab.errors import WhisperlabError
 from whisperlab.eval.progress import STAGE_NAMES
 from whisperlab.report import notation
 from whisperlab.report.markup import Markup, element, joined
@@ -97,7 +95,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
         """Yields state, scores so far and details while the configurations are evaluated in turn."""
         lines: list[Line] = []
         runs: list[dict[str, Any]] = []
-        with speech.turn(request), _messages_without_folders():
+        with speech.turn(request), names_only(choices.runs_dir):
             for configuration in speech.find(names):
                 plan = choices.plan(
                     configuration,
@@ -139,14 +137,6 @@ def _described(configuration: Configuration, plan: Plan) -> dict[str, Any]:
         "resume": plan.resume_line,
         "report": report_address(plan.name),
     }
-
-
-@contextmanager
-def _messages_without_folders() -> Iterator[None]:
-    try:
-        yield
-    except WhisperlabError as error:
-        raise ApiError("invalid_request", without_folders(str(error))) from error
 
 
 def _states(

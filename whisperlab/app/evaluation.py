@@ -16,7 +16,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.connection import Connection
@@ -225,6 +225,16 @@ def without_folders(message: str) -> str:
     'a.jsonl:3: expected id; see https://a.org/b/c and a/b/c.wav'
     """
     return _FOLDERS.sub("", message)
+
+
+@contextmanager
+def names_only(runs_dir: Path) -> Iterator[None]:
+    """Turns our errors into sentences that name runs below ``runs_dir`` and files, no folder."""
+    try:
+        yield
+    except WhisperlabError as error:
+        said = str(error).replace(f"{runs_dir}/", "")
+        raise ApiError("invalid_request", without_folders(said)) from error
 
 
 class EvaluationProcess:

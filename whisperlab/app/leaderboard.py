@@ -7,7 +7,7 @@ cannot be read is told by name; it takes nothing else with it. It does not know 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -88,6 +88,19 @@ def run_folder(runs_dir: Path, name: str) -> Path | None:
         if folder.relative_to(runs_dir).as_posix() == name:
             return folder
     return None
+
+
+def sweeps(lines: Sequence[Line]) -> dict[str, tuple[str, ...]]:
+    """Returns the folders that hold several of the runs, each with its runs, the first made first.
+
+    A sweep lies in a folder of its own, a run a job; its name here ends with a slash, as no run's does.
+    """
+    found: dict[str, list[str]] = {}
+    for line in sorted(lines, key=lambda line: line.date):
+        parent, _, _ = line.name.rpartition("/")
+        if parent:
+            found.setdefault(f"{parent}/", []).append(line.name)
+    return {name: tuple(runs) for name, runs in found.items() if len(runs) > 1}
 
 
 def _run_folders(runs_dir: Path) -> Iterator[Path]:

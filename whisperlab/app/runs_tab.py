@@ -1,7 +1,7 @@
-"""The tab Runs: every finished run a line; open its report, compare two, serve one.
+"""The tab Runs: every finished run a line; open its report, compare two, read a sweep, serve one.
 
-Owns the tab's layout and the endpoints ``/runs``, ``/compare_runs`` and ``/serve_run``. A run is named
-by its folder below ``app.runs_dir``; no request carries a path.
+Owns the tab's layout and the endpoints ``/runs``, ``/compare_runs``, ``/effects`` and ``/serve_run``. A
+run is named by its folder below ``app.runs_dir``; no request carries a path.
 """
 
 from __future__ import annotations
@@ -13,16 +13,17 @@ from typing import Any, Final
 
 import gradio as gr
 
-from whisperlab.app.evaluation import without_folders
+from whisperlab.app.evaluation import names_only
 from whisperlab.app.layout import choice, status_line, told
-from whisperlab.app.leaderboard import Found, Line, find_runs, run_folder
+from whisperlab.app.leaderboard import Found, Line, find_runs, run_folder, sweeps
 from whisperlab.app.reports import compare_runs, report_address
 from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Speech
 from whisperlab.device import resolve
-from whisperlab.errors import ConfigError, WhisperlabError
 from whisperlab.report import notation
 from whisperlab.report.markup import Markup, element, joined
+from whisperlab.report.sweep import Sweep, findings
+from whisperlab.runs.sweeping import sweep_of
 from whisperlab.serve.configurations import from_run
 from whisperlab.serve.problems import ApiError
 
@@ -51,6 +52,9 @@ EMPTY: Final = (
 
 UPLOADED_FILTER_CHARACTERS: Final = 200
 """More of a filter is not looked at."""
+
+MOST_SWEPT: Final = 256
+"""Runs read at a time, each with its ledger: four factors of four levels."""
 
 
 def build(speech: Speech, settings: AppSettings) -> None:
@@ -82,9 +86,17 @@ def build(speech: Speech, settings: AppSettings) -> None:
         with gr.Column(min_width=280):
             other = choice(names, value=None, label="Against the run")
             compare = gr.Button("Compare", variant="primary")
+        with gr.Column(min_width=280):
+            swept = choice(
+                [*sweeps(found.lines), *names],
+                value=next(([name] for name in sweeps(found.lines)), []),
+                multiselect=True,
+                label="Sweep: a folder, or runs",
+            )
+            effects = gr.Button("Show effects")
     result = gr.HTML(label="Result")
     with gr.Accordion("Details", open=False):
-        details = gr.JSON(label="Comparison, or the configuration that is served")
+        details = gr.JSON(label="Comparison, effects, or the configuration that is served")
 
     @told(outputs=2, state=1)
     def runs(
@@ -106,26 +118,33 @@ def build(speech: Speech, settings: AppSettings) -> None:
         with speech.turn(request):
             folders = [_folder(runs_dir, name) for name in (other, run)]
             yield status_line("Comparing ..."), {}
-            try:
+            with names_only(runs_dir):
                 name, content = compare_runs(runs_dir, folders, settings.keep_seconds)
-            except WhisperlabError as error:
-                said = str(error).replace(f"{runs_dir}/", "")
-                raise ApiError("invalid_request", without_folders(said)) from error
         content["report"] = f"/comparisons/{name}"
         yield _comparison(str(run), str(other), content), content
+
+    @told(outputs=2, state=0)
+    def shown_effects(
+        chosen: list[str], request: gr.Request
+    ) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yields what each factor of a sweep does to the error rate, and which runs nothing beats."""
+        with speech.turn(request):
+            names = _swept(find_runs(runs_dir).lines, chosen)
+            yield status_line(f"Reading {notation.plural(len(names), 'run')} ..."), {}
+            with names_only(runs_dir):
+                sweep = sweep_of([runs_dir / name for name in names])
+        yield element("div", findings(sweep), class_="wl-card wl-sweep"), _facts(sweep, names)
 
     @told(outputs=2 + len(speech.choosers), state=0)
     def served(run: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """Adds a run's configuration to what is offered, here and by the API."""
         with speech.turn(request):
             folder = _folder(runs_dir, run)
-            try:
+            with names_only(runs_dir):
                 configuration = from_run(folder, str(run))
                 kind = speech.service.pool.kind or resolve(configuration.config["device"]["kind"])
                 found_hash = configuration.hash(kind)
                 speech.offer(configuration)
-            except ConfigError as error:
-                raise ApiError("invalid_request", without_folders(str(error))) from error
         said = status_line(
             joined(element("b", str(run)), " can be chosen in every tab and by the API.")
         )
@@ -136,10 +155,11 @@ def build(speech: Speech, settings: AppSettings) -> None:
     gr.on(
         [tab.select, refresh.click, text.submit, order.change, ascending.change],
         runs, asked, [table, status], api_name="runs",
-    ).then(lambda: _names(runs_dir), None, [run, other], api_visibility="private")  # fmt: skip
+    ).then(lambda: _names(runs_dir), None, [run, other, swept], api_visibility="private")  # fmt: skip
     run.change(_link, [run], [link], api_visibility="private")
     table.select(_picked, None, [run], api_visibility="private")
     compare.click(compared, [run, other], [result, details], api_name="compare_runs")
+    effects.click(shown_effects, [swept], [result, details], api_name="effects")
     serve.click(served, [run], [result, details, *speech.choosers], api_name="serve_run")
 
 
@@ -169,20 +189,53 @@ def _shown(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _names(runs_dir: Path) -> tuple[Any, Any]:
-    names = [line.name for line in find_runs(runs_dir).lines]
-    return gr.update(choices=names), gr.update(choices=names)
+def _names(runs_dir: Path) -> tuple[Any, Any, Any]:
+    lines = find_runs(runs_dir).lines
+    names = [line.name for line in lines]
+    one = gr.update(choices=names)
+    return one, one, gr.update(choices=[*sweeps(lines), *names])
 
 
 def _picked(event: gr.SelectData) -> str:
     return str(event.row_value[0])
 
 
+def _not_there() -> ApiError:
+    return ApiError("not_found", "Choose runs of the list; press Refresh to read it again.")
+
+
 def _folder(runs_dir: Path, name: str | None) -> Path:
     folder = run_folder(runs_dir, name) if isinstance(name, str) else None
     if folder is None:
-        raise ApiError("not_found", "Choose runs of the list; press Refresh to read it again.")
+        raise _not_there()
     return folder
+
+
+def _swept(lines: Sequence[Line], chosen: Any) -> list[str]:
+    """Returns the runs that were chosen, by their names or their folder's, each once.
+
+    Raises:
+        ApiError: none was, one is not there, or they are too many.
+    """
+    known = {line.name: (line.name,) for line in lines} | sweeps(lines)
+    names: dict[str, None] = {}
+    for name in chosen if isinstance(chosen, list) else ():
+        if not isinstance(name, str) or name not in known:
+            raise _not_there()
+        names |= dict.fromkeys(known[name])
+    if not 1 < len(names) <= MOST_SWEPT:
+        raise ApiError("invalid_value", f"Expected 2 to {MOST_SWEPT} runs of one sweep; choose its folder.")  # fmt: skip
+    return list(names)
+
+
+def _facts(sweep: Sweep, names: Sequence[str]) -> dict[str, Any]:
+    return {
+        "runs": list(names),
+        "effects": None if sweep.effects is None else asdict(sweep.effects),
+        "why_none": sweep.why_none,
+        "costs": dict(sweep.costs),
+        "front": [names[number] for number in sweep.front],
+    }
 
 
 def _state(found: Found, shown: int) -> str:

@@ -23,7 +23,7 @@ from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.report import notation
 from whisperlab.report.document import document, write
-from whisperlab.report.markup import Markup, element
+from whisperlab.report.markup import Markup, element, joined
 from whisperlab.report.table import configuration_differences, sweep_table
 
 REPORT = "report.html"
@@ -142,39 +142,44 @@ def write_sweep(sweep: Sweep, folder: Path) -> Path:
 
 def sweep_page(sweep: Sweep, folder: Path) -> str:
     """Returns the page: runs, effects, Pareto front."""
+    body = element(
+        "body",
+        element("header", element("h1", "Sweep"), element("p", str(folder), class_="detail")),
+        element(
+            "main", element("section", element("h2", "Runs"), _runs_table(sweep)), findings(sweep)
+        ),
+    )
+    return document("Sweep", body, styles=("report.css",))
+
+
+def findings(sweep: Sweep) -> Markup:
+    """Returns the sections about effects and the Pareto front, for this page and others."""
     found = sweep.effects
     told = (
         element("p", f"No effects: {sweep.why_none}")
         if found is None
         else _page_table(EFFECT_HEADINGS, [_effect_cells(one) for one in found.found])
     )
-    body = element(
-        "body",
-        element("header", element("h1", "Sweep"), element("p", str(folder), class_="detail")),
+    return joined(
         element(
-            "main",
-            element("section", element("h2", "Runs"), _runs_table(sweep)),
+            "section",
+            element("h2", "Effects on WER"),
             element(
-                "section",
-                element("h2", "Effects on WER"),
-                element(
-                    "p",
-                    "Each level against the first one, the mean over the other factors; with a second "
-                    "factor: how much more it does there. Bootstrap over utterances.",
-                    class_="detail",
-                ),
-                told,
+                "p",
+                "Each level against the first one, the mean over the other factors; with a second "
+                "factor: how much more it does there. Bootstrap over utterances.",
+                class_="detail",
             ),
-            element(
-                "section",
-                element("h2", "Pareto front"),
-                element("p", f"Nothing beats these in all of {', '.join(sweep.costs)}:"),
-                element("ul", *[element("li", name) for name in _front(sweep)]),
-                *[_scatter(sweep, name) for name in sweep.costs if name != "WER"],
-            ),
+            told,
+        ),
+        element(
+            "section",
+            element("h2", "Pareto front"),
+            element("p", f"Nothing beats these in all of {', '.join(sweep.costs)}:"),
+            element("ul", *[element("li", name) for name in _front(sweep)]),
+            *[_scatter(sweep, name) for name in sweep.costs if name != "WER"],
         ),
     )
-    return document("Sweep", body, styles=("report.css",))
 
 
 def _runs_table(sweep: Sweep) -> Markup:
