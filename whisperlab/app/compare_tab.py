@@ -6,7 +6,7 @@ in an evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -89,19 +89,18 @@ def build(speech: Speech, settings: AppSettings) -> None:
         with speech.turn(request) as caller:
             door = Stopwatch()
             sounds = speech.sounds(path, chosen, caller, door)
-            heard: dict[str, Heard] = {}
+            columns: list[Column] = []
             for name, waveform in zip([one.name for one in chosen], sounds, strict=True):
-                so_far = _view(_columns(heard, reference, scoring), reference)
-                yield so_far, {}, status_line(f"{name} is listening ...")
+                yield _view(columns, reference), {}, status_line(f"{name} is listening ...")
                 wanted, watch = speech.wanted(name), Stopwatch()
                 for stage, seconds in door.seconds.items():  # decoded once, for all of them
                     watch.add(stage, seconds)
                 for one in speech.hear(waveform, wanted, caller, watch):
                     if isinstance(one, Heard):
-                        heard[name] = one
+                        first = columns[0].heard if columns else one
+                        columns.append(_column(name, one, first, reference, scoring))
                     elif isinstance(one, Waiting):
                         yield gr.skip(), gr.skip(), one.by(name).shown
-        columns = _columns(heard, reference, scoring)
         yield _view(columns, reference), _details(columns, profile), status_line("Done.")
 
     job = ready.start.click(
@@ -120,18 +119,12 @@ def _profile(name: str) -> Profile:
     return build_profile(compose("eval", [f"profile={name}"]))
 
 
-def _columns(heard: Mapping[str, Heard], reference: str, profile: Profile) -> list[Column]:
-    """Returns each configuration against the reference, or against the first configuration."""
-    if not heard:
-        return []
-    first = next(iter(heard.values())).transcript.text
-    against = reference.strip() or first
-    columns = []
-    for name, one in heard.items():
-        score = score_pair(profile, [WordErrorRate()], against, one.transcript.text)
-        counts = score.counts["wer"] if reference.strip() else None
-        columns.append(Column(name, one, counts, score.edits))
-    return columns
+def _column(name: str, heard: Heard, first: Heard, reference: str, profile: Profile) -> Column:
+    """Returns what a configuration heard against the reference, or against the ``first`` one."""
+    against = reference.strip() or first.transcript.text
+    score = score_pair(profile, [WordErrorRate()], against, heard.transcript.text)
+    counts = score.counts["wer"] if reference.strip() else None
+    return Column(name, heard, counts, score.edits)
 
 
 def _details(columns: Sequence[Column], profile: str) -> dict[str, Any]:
@@ -186,7 +179,14 @@ def _card(column: Column, longest: float) -> Markup:
         "section",
         element("h2", column.name),
         rate,
-        element("p", words, class_="wl-words"),
+        element(
+            "div",
+            words,
+            class_="wl-words wl-long",
+            tabindex="0",
+            role="region",
+            aria_label=f"What {column.name} heard",
+        ),
         _bars(column, longest),
         class_="wl-card",
     )

@@ -13,8 +13,7 @@ from typing import Final, NoReturn
 
 import gradio as gr
 from fastapi import FastAPI
-from gradio import processing_utils, routes
-from gradio.exceptions import InvalidPathError
+from gradio import processing_utils, routes, utils
 from starlette.routing import Mount, Route
 
 from whisperlab.app import (
@@ -120,22 +119,27 @@ def guard_files(page: gr.Blocks) -> None:
     Gradio fetches an address that is named, without a setting against it, and it looks where a named
     file lies only in a page that was launched: in a mounted one any file of this machine would do.
     """
-    check = processing_utils._check_allowed
+    check_made = processing_utils._check_allowed
 
     async def refuse(_: str) -> NoReturn:
         raise sentence(ApiError("invalid_value", "Expected an uploaded file, not an address."))
 
     def check_allowed(path: str | Path, check_in_upload_folder: bool) -> None:
-        try:
-            check(path, check_in_upload_folder)
-        except InvalidPathError as error:
-            if not check_in_upload_folder:
-                raise
-            raise sentence(ApiError("invalid_value", "Expected an uploaded file.")) from error
+        if not check_in_upload_folder:  # a file that an action of ours has made
+            check_made(path, check_in_upload_folder)
+        elif not _is_uploaded(path):
+            raise sentence(ApiError("invalid_value", "Expected an uploaded file."))
 
     page.has_launched = True
     processing_utils.async_ssrf_protected_get = refuse
     processing_utils._check_allowed = check_allowed
+
+
+def _is_uploaded(path: str | Path) -> bool:
+    try:
+        return utils.is_in_or_equal(path, utils.get_upload_folder()) and Path(path).is_file()
+    except ValueError:  # a NUL is in it
+        return False
 
 
 def mount_page(application: FastAPI, service: Service, settings: AppSettings) -> FastAPI:

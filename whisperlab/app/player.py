@@ -6,6 +6,7 @@ under its address on this server.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
@@ -20,8 +21,8 @@ from whisperlab.transcript import Segment
 BARS: Final = 600
 """Bars of the drawn waveform: about one a pixel on a narrow page."""
 
-SHOWN_SEGMENTS: Final = 400
-"""Segments drawn over the waveform: an hour has more, its table has them all."""
+PLACES: Final = 100
+"""Places to click at most: of an hour's segments each holds several, from the first to the last."""
 
 HEIGHT: Final = 100
 """Units of the drawing's height; it is stretched to its box."""
@@ -62,8 +63,10 @@ class Player:
     def shown(self, segments: Sequence[Segment]) -> str:
         """Returns the markup, with the segments over the waveform."""
         address = f"/gradio_api/file={quote(self.path)}"
+        each = math.ceil(len(segments) / PLACES) or 1
         places = "".join(
-            _place(segment, self.duration_seconds) for segment in segments[:SHOWN_SEGMENTS]
+            _place(segments[first : first + each], self.duration_seconds)
+            for first in range(0, len(segments), each)
         )
         return (
             f'<div class="wl-player"><div class="wl-wave">{self.drawing}{places}</div>'
@@ -89,12 +92,14 @@ def waveform_drawing(samples: Samples) -> str:
     )
 
 
-def _place(segment: Segment, duration: float) -> str:
-    left = 100 * segment.start / duration
-    width = max(0.2, 100 * (segment.end - segment.start) / duration)
-    text = escape(segment.text.strip())
+def _place(segments: Sequence[Segment], duration: float) -> str:
+    """Returns where neighbouring segments lie; what is said first stands for them."""
+    start, end = segments[0].start, segments[-1].end
+    left = 100 * start / duration
+    width = max(0.2, 100 * (end - start) / duration)
+    text = escape(segments[0].text.strip()) + (" …" if len(segments) > 1 else "")
     return (
-        f'<button type="button" class="wl-place" data-start="{segment.start:.3f}" '
-        f'data-end="{segment.end:.3f}" style="left:{left:.2f}%;width:{width:.2f}%" '
-        f'title="{text}" aria-label="Play from {segment.start:.1f} s: {text}"></button>'
+        f'<button type="button" class="wl-place" data-start="{start:.3f}" '
+        f'data-end="{end:.3f}" style="left:{left:.2f}%;width:{width:.2f}%" '
+        f'title="{text}" aria-label="Play from {start:.1f} s: {text}"></button>'
     )

@@ -54,6 +54,13 @@ PRESS: Final = "() => document.querySelector('#transcript-file').click()"
 SHOW_SECONDS: Final = 1.0
 """New segments are shown as often as this: a long sound has thousands, each with all before it."""
 
+SHOWN_DETAILS: Final = """details => {
+  const { segments } = details ?? {};
+  if (!segments || segments.length <= 100) return details;
+  return { ...details, segments: [...segments.slice(0, 100), `and ${segments.length - 100} more: the table has them`] };
+}"""
+"""A tree of all that is known of an hour's segments has 100,000 nodes."""
+
 COPY: Final = "text => { navigator.clipboard.writeText(text); }"
 
 LANGUAGES: Final = [
@@ -95,7 +102,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
                 copy = gr.Button("Copy the text", min_width=160)
                 file = gr.DownloadButton("File", visible="hidden", elem_id="transcript-file")
             with gr.Accordion("Details", open=False):
-                details = gr.JSON(label="What was heard, and what it took")
+                shown_details = gr.JSON(label="What was heard, and what it took")
+            details = gr.JSON(label="What was heard, and what it took", visible=False)
 
     @told(outputs=5, state=4)
     def transcribe(
@@ -143,6 +151,7 @@ def build(speech: Speech, settings: AppSettings) -> None:
         concurrency_limit=settings.concurrency,
     )
     ready.stops(job)
+    job.then(None, [details], [shown_details], js=SHOWN_DETAILS, api_visibility="private")
     table.input(_joined, [table], [text], api_visibility="private")
     kept = keep.click(export, [table, details, kind], [file], api_name="export")
     kept.success(None, js=PRESS, api_visibility="private")
