@@ -27,9 +27,17 @@ from whisperlab.runs.sweeping import sweep_of
 from whisperlab.serve.configurations import from_run
 from whisperlab.serve.problems import ApiError
 
-COLUMNS: Final = tuple(
-    field.name for field in fields(Line) if field.name not in ("configuration_hash", "has_report")
+FIRST: Final = ("name", "wer", "rtfx")
+"""What a telephone shows without scrolling."""
+
+COLUMNS: Final = FIRST + tuple(
+    field.name
+    for field in fields(Line)
+    if field.name not in (*FIRST, "configuration_hash", "has_report")
 )
+
+NAME_PIXELS, NUMBER_PIXELS, TEXT_PIXELS = 160, 80, 150
+"""Widths of columns; the name and two numbers fit the 340 that a telephone leaves."""
 
 NUMBERS: Final = frozenset(
     [
@@ -74,6 +82,8 @@ def build(speech: Speech, settings: AppSettings) -> None:
         headers=list(COLUMNS),
         datatype=["number" if name in NUMBERS else "str" for name in COLUMNS],
         interactive=False,
+        wrap=True,
+        column_widths=[NAME_PIXELS, *map(_width, COLUMNS[1:])],
         max_height=420,
         elem_classes="wl-runs",
         label="Finished runs: rates are fractions; click a line to choose it",
@@ -183,6 +193,11 @@ def ordered(lines: Sequence[Line], column: str, *, ascending: bool) -> list[Line
 
 def _rows(lines: Sequence[Line]) -> list[list[Any]]:
     return [[_shown(getattr(line, column)) for column in COLUMNS] for line in lines]
+
+
+def _width(column: str) -> int:
+    letter_pixels = 11  # of a heading, which does not wrap
+    return max(NUMBER_PIXELS if column in NUMBERS else TEXT_PIXELS, letter_pixels * len(column))
 
 
 def _shown(value: Any) -> Any:
