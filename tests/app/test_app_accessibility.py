@@ -37,7 +37,8 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """A page that needs no model, with two finished runs."""
     at = tmp_path_factory.mktemp("accessible")
     for name, errors in (("first", 1), ("second", 3)):
-        folder(at / "runs" / name, [outcome("a", wrong(errors)), outcome("b", wrong(0))])
+        heard = [outcome("a", wrong(errors)), outcome("b", wrong(0))]
+        folder(at / "runs" / "sweep" / name, heard, "engine=replay", f"engine.default_text={name}")
     with running_server(
         at, "engine=replay", "engine.default_text=five two", f"app.runs_dir={at / 'runs'}",
         module="whisperlab.app",
@@ -66,7 +67,7 @@ def filled(page: Any, tab: str) -> Any:
     elif tab == "Runs":
         panel.get_by_role("gridcell").filter(has_text="second").first.click()
         panel.get_by_label("Against the run").click()
-        page.get_by_role("option", name="first", exact=True).click()
+        page.get_by_role("option", name="sweep/first", exact=True).click()
         press(panel, "Compare")
         panel.get_by_text("Open the comparison").wait_for()
     return panel
@@ -97,6 +98,10 @@ def test_axe_finds_nothing_serious_on_any_tab(app: Running, browser: Any, scheme
             found[f"{tab}, empty"] = findings(page)
             filled(page, tab)
             found[f"{tab}, filled"] = findings(page)
+        press(show_tab(page, "Runs"), "Show effects")
+        page.get_by_text("Pareto front").wait_for()
+        assert "engine.default_text=second" in page.locator(".wl-sweep").inner_text()
+        found["Runs, effects"] = findings(page)
     assert {state: what for state, what in found.items() if what} == {}
 
 

@@ -19,6 +19,7 @@ from app_browser import (
     show_tab,
     transcribe_example,
 )
+from compared_runs import folder, outcome, wrong
 from serve_process import Running, running_server
 
 from whisperlab.audio import SAMPLE_RATE_HZ, decode
@@ -125,3 +126,15 @@ def test_each_step_is_shown_and_the_page_fits_a_telephone(app: Running, browser:
         assert panel.locator(".wl-spectrum").count() == 3
         assert "five two" in panel.locator(".wl-words").first.inner_text()
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_a_runs_error_rate_and_speed_are_seen_on_a_telephone(app: Running, browser: Any) -> None:
+    folder(app.log.parent / "runs" / "measured", [outcome("a", wrong(1))])
+    with open_page(browser, app.base_url, width=400) as page:
+        panel = show_tab(page, "Runs")
+        panel.get_by_role("gridcell").filter(has_text="measured").first.wait_for()
+        table = panel.locator(".wl-runs").bounding_box()
+        for heading in ("name", "wer", "rtfx"):
+            box = panel.get_by_role("columnheader", name=heading, exact=True).first.bounding_box()
+            assert box["width"] > 40
+            assert box["x"] + box["width"] <= table["x"] + table["width"], heading

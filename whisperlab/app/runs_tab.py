@@ -36,7 +36,7 @@ COLUMNS: Final = FIRST + tuple(
     if field.name not in (*FIRST, "configuration_hash", "has_report")
 )
 
-NAME_PIXELS, NUMBER_PIXELS, TEXT_PIXELS = 160, 80, 150
+NAME_PIXELS, NUMBER_PIXELS, TEXT_PIXELS = 160, 80, 230
 """Widths of columns; the name and two numbers fit the 340 that a telephone leaves."""
 
 NUMBERS: Final = frozenset(
@@ -143,7 +143,11 @@ def build(speech: Speech, settings: AppSettings) -> None:
             yield status_line(f"Reading {notation.plural(len(names), 'run')} ..."), {}
             with names_only(runs_dir):
                 sweep = sweep_of([runs_dir / name for name in names])
-        yield element("div", findings(sweep), class_="wl-card wl-sweep"), _facts(sweep, names)
+        told = element(
+            "div", findings(sweep), class_="wl-card wl-sweep", tabindex="0", role="region",
+            aria_label="Effects",
+        )  # fmt: skip
+        yield told, _facts(sweep, names)
 
     @told(outputs=2 + len(speech.choosers), state=0)
     def served(run: str | None, request: gr.Request) -> Iterator[tuple[Any, ...]]:
@@ -201,7 +205,7 @@ def _width(column: str) -> int:
 
 
 def _shown(value: Any) -> Any:
-    return round(value, 4) if isinstance(value, float) else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def _names(runs_dir: Path) -> tuple[Any, Any, Any]:
