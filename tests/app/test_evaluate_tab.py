@@ -19,7 +19,7 @@ from gradio_client.client import Job
 from gradio_client.exceptions import AppError
 from serve_process import Running, running_server
 
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 
 
 @pytest.fixture

@@ -80,7 +80,7 @@ def test_lines_are_sorted_and_filtered(client: Client, runs: Path) -> None:
     assert names(listed(client, order="name")[0]) == ["sweep/bad", "good"]
     assert names(listed(client, "SWEEP replay")[0]) == ["sweep/bad"]
     assert names(listed(client, "nowhere")[0]) == []
-    with pytest.raises(AppError, match="Expected one of name, date"):
+    with pytest.raises(AppError, match="Expected one of name, wer"):
         listed(client, order="__class__")
 
 
