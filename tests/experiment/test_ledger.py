@@ -157,3 +157,24 @@ def test_texts_are_read_without_tokens_and_with_the_words_that_a_score_needs(
     assert [len(text.segments[0].words) for text in texts] == [0, 1, 1]
     assert {segment.tokens for text in texts for segment in text.segments} == {()}
     assert {segment.avg_logprob for text in texts for segment in text.segments} == {-0.1}
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"", b"5", b"[]", b"null", b"{", b"{}", b'{"id": 1}', b"[" * 100_000, b'{"segments": 5}',
+        b'{"segments": [{}], "error": null}', b'{"id": "a", "state": "lost", "segments": [], "error": null}',
+    ],
+)  # fmt: skip
+def test_a_line_with_a_right_checksum_that_is_no_outcome_is_damage(
+    tmp_path: Path, record: bytes
+) -> None:
+    path = tmp_path / "ledger.jsonl"
+    path.write_bytes(b'{"crc32": "%08x", "record": %s}\n' % (zlib.crc32(record), record))
+    for read in (read_ledger, read_texts):
+        with pytest.raises(DatasetError, match=r"ledger\.jsonl") as refused:
+            list(read(path))
+        assert refused.value.code == "damaged_ledger"
+    for _ in range(2):  # the first leaves no lock behind
+        with pytest.raises(DatasetError):
+            Ledger(path)

@@ -182,7 +182,25 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
                     f"{path}:{number}: damaged record (CRC differs); restore the file",
                     code="damaged_ledger",
                 )
-            yield json.loads(line)["record"]
+            yield _record(path, number, line)
+
+
+def _record(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Returns an undamaged line's record; a forged line has a right checksum too."""
+    try:
+        record = json.loads(line)["record"]
+    except (ValueError, RecursionError, KeyError) as error:
+        raise _no_record(path, number, type(error).__name__) from error
+    if not isinstance(record, dict):
+        raise _no_record(path, number, type(record).__name__)
+    return record
+
+
+def _no_record(path: Path, number: int, came: str) -> DatasetError:
+    return DatasetError(
+        f"{path}:{number}: expected a record as a JSON object, got {came}; restore the file",
+        code="damaged_ledger",
+    )
 
 
 def _line(record: Mapping[str, Any]) -> bytes:

@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from whisperlab.errors import DatasetError
 from whisperlab.experiment.checked_lines import CheckedLines, read_records
 from whisperlab.transcript import Segment, Try, Word
 from whisperlab.utterance import Failure, Outcome, State
@@ -52,10 +53,10 @@ def read_ledger(path: Path) -> Iterator[Outcome]:
     """Yields the outcomes of a ledger in the order of writing; a torn last line is left out.
 
     Raises:
-        DatasetError: a line before the last is damaged; names file and line.
+        DatasetError: a line before the last is damaged, or a record is no outcome; names the file.
     """
     for record in read_records(path):
-        yield outcome_from_json(record)
+        yield _outcome(path, record)
 
 
 def read_texts(path: Path) -> Iterator[Outcome]:
@@ -64,18 +65,29 @@ def read_texts(path: Path) -> Iterator[Outcome]:
     Words stay where a score can need their times: in several segments, or beside reference words.
 
     Raises:
-        DatasetError: a line before the last is damaged; names file and line.
+        DatasetError: a line before the last is damaged, or a record is no outcome; names the file.
     """
     for record in read_records(path):
-        segments = record["segments"]
-        timed = len(segments) > 1 or bool(record.get("reference_words"))
-        slim = [
-            {**one, "tokens": (), "token_logprobs": (), "tries": ()}
-            if timed
-            else {**one, "tokens": (), "token_logprobs": (), "tries": (), "words": ()}
-            for one in segments
-        ]
-        yield outcome_from_json({**record, "segments": slim})
+        yield _outcome(path, record, slim=True)
+
+
+def _outcome(path: Path, record: Mapping[str, Any], *, slim: bool = False) -> Outcome:
+    """Returns a line's outcome; a line can have its right checksum and be of another version."""
+    try:
+        return outcome_from_json(_slim(record) if slim else record)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DatasetError(
+            f"{path}: record {str(record.get('id'))[:80]!r} is no outcome of this version "
+            f"({type(error).__name__}); restore the file or evaluate again",
+            code="damaged_ledger",
+        ) from error
+
+
+def _slim(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    segments = record["segments"]
+    timed = len(segments) > 1 or bool(record.get("reference_words"))
+    dropped = ("tokens", "token_logprobs", "tries") if timed else ("tokens", "token_logprobs", "tries", "words")  # fmt: skip
+    return {**record, "segments": [{**one, **dict.fromkeys(dropped, ())} for one in segments]}
 
 
 def outcome_to_json(outcome: Outcome) -> dict[str, Any]:
