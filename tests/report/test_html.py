@@ -36,7 +36,7 @@ def test_the_summary_shows_every_score_with_its_uncertainty(
         "57.14 % if failed utterances count as deleted",
         "Character error rate|25.00 %|95 % interval 10.00 – 40.00 %",
         "6.86×|times real time, batch of 4|model loaded in 1.50 s|process peak 512 MiB|",
-        "Coverage|75.0 %|3 of 4 utterances scored|2 ok|1 empty|1 failed|",
+        "Coverage|75.0 %|3 of 4 utterances scored|2 ok|1 empty|1 failed|invalid_audio: 1|",
         "3 utterances timed one at a time after warm-up|p50|250 ms|p95|475 ms|p99|495 ms|",
     ):
         assert shown in text

@@ -5,10 +5,13 @@ Owns what stands first and why a number may be undefined. It does not know where
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from whisperlab.experiment.result import Latency, Percentiles, Rate, RunResult, Scores, Speed
 from whisperlab.report import notation
 from whisperlab.report.markup import Markup, element, joined
-from whisperlab.utterance import State
+from whisperlab.utterance import Outcome, State
 
 METRIC_TITLES = {"wer": ("Word error rate", "words"), "cer": ("Character error rate", "characters")}
 """Title and unit of the metrics that most readers know; any other shows its own name."""
@@ -32,7 +35,7 @@ def summary(result: RunResult) -> Markup:
     return element(
         "section",
         element("h2", "Summary"),
-        element("div", *rates, _speed_card(scores), _coverage_card(scores), class_="cards"),
+        element("div", *rates, _speed_card(scores), _coverage_card(result), class_="cards"),
         element("div", _latency_card(scores.speed.latency_seconds), class_="cards wide"),
         id="summary",
     )
@@ -141,8 +144,17 @@ def _costs(scores: Scores) -> list[str]:
     return costs
 
 
-def _coverage_card(scores: Scores) -> Markup:
-    tally = scores.utterances
+def lost_by_code(outcomes: Sequence[Outcome]) -> list[tuple[str, list[Outcome]]]:
+    """Returns the utterances that ended in an error by its code, the most frequent code first."""
+    by_code: defaultdict[str, list[Outcome]] = defaultdict(list)
+    for outcome in outcomes:
+        if outcome.error is not None:
+            by_code[outcome.error.code].append(outcome)
+    return sorted(by_code.items(), key=lambda item: -len(item[1]))
+
+
+def _coverage_card(result: RunResult) -> Markup:
+    tally = result.scores.utterances
     if not tally.total:
         return _card("Coverage", notation.DASH, "undefined: the dataset is empty")
     numbers = {state: int(getattr(tally, state.value)) for state in State}
@@ -164,6 +176,7 @@ def _coverage_card(scores: Scores) -> Markup:
         f"{notation.count(tally.scored)} of {notation.plural(tally.total, 'utterance')} scored",
         element("span", *bar, class_="states"),
         joined(*legend),
+        *[f"{code}: {notation.count(len(lost))}" for code, lost in lost_by_code(result.outcomes)],
     )
 
 

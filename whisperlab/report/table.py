@@ -5,7 +5,6 @@ Owns what stands in them and which settings tell runs apart. It prints nothing.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from whisperlab.report.run_card import code_version, kind, plain, system
 from whisperlab.report.summary import (
     METRIC_TITLES,
     latency_details,
+    lost_by_code,
     primary_first,
     spoken,
     why_no_rtfx,
@@ -113,15 +113,12 @@ def _lines(result: RunResult) -> Iterator[tuple[str, str, str]]:
 
 
 def _why_lost(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
-    """Yields the error codes of utterances without a text, the most frequent first, with an example."""
-    by_code: defaultdict[str, list[str]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.error is not None:
-            by_code[outcome.error.code].append(f"{outcome.id}: {outcome.error.message}")
-    ranked = sorted(by_code.items(), key=lambda item: -len(item[1]))
-    for code, examples in ranked[:MOST_CODES]:
-        more = f" (and {notation.count(len(examples) - 1)} more)" if len(examples) > 1 else ""
-        yield "", code, examples[0] + more
+    """Yields the error codes of utterances without a text, each with an example."""
+    ranked = lost_by_code(outcomes)
+    for code, lost in ranked[:MOST_CODES]:
+        more = f" (and {notation.count(len(lost) - 1)} more)" if len(lost) > 1 else ""
+        message = "" if lost[0].error is None else lost[0].error.message
+        yield "", code, f"{lost[0].id}: {message}{more}"
     if len(ranked) > MOST_CODES:
         yield "", "", f"{notation.plural(len(ranked) - MOST_CODES, 'further code')}: see the report"
 
