@@ -3,6 +3,7 @@
     python benchmarks/serving.py texts      --data ../shared/data/fsdd   # 200 recordings, 32 at a time, three rounds
     python benchmarks/serving.py throughput --data ../shared/data/fsdd   # concurrency 1, 8, 32; batching on and off
     python benchmarks/serving.py throughput --data ../shared/data/fsdd --override engine=openvino
+    python benchmarks/serving.py mixed      --data ../shared/data/fsdd --override engine=openvino   # 64 clients, short and long
     python benchmarks/serving.py overload   --data ../shared/data/fsdd   # open loop at 2x capacity, 60 s
     python benchmarks/serving.py drain      --data ../shared/data/fsdd   # SIGTERM under load
     python benchmarks/serving.py memory     --data ../shared/data/fsdd   # 5,000 requests
@@ -101,7 +102,7 @@ async def all_of(
     """Returns what became of each sound, ``concurrency`` of them under way at a time."""
     places = asyncio.Semaphore(concurrency)
     limits = httpx.Limits(max_connections=concurrency)
-    async with httpx.AsyncClient(base_url=base_url, timeout=300, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=base_url, timeout=900, limits=limits) as client:
 
         async def one(sound: bytes) -> tuple[int, str, float]:
             async with places:
@@ -181,6 +182,51 @@ def throughput(data: Path, rounds: int = ROUNDS, overrides: Sequence[str] = ()) 
             f"| {name} | {concurrency} | {rate:.2f} | {spent:.3f} | {quantile(took, 0.5):.2f} | "
             f"{quantile(took, 0.95):.2f} | {unequal[name, concurrency]} of {len(took)} |"
         )
+
+
+def mixture(data: Path) -> list[tuple[str, bytes]]:
+    """Returns 64 sounds of three kinds, mixed: strings of digits, longer strings, joined ones of 40 s."""
+    rows = [json.loads(line) for line in (data / "test_strings.jsonl").read_text().splitlines()]
+    short = [data / row["audio_filepath"] for row in rows if row["kind"] == "short"]
+    longer = [data / row["audio_filepath"] for row in rows if row["kind"] == "long"]
+    found = [("3 to 7 digits", path.read_bytes()) for path in short[:44]]
+    found += [("10 to 16 digits", path.read_bytes()) for path in longer[:16]]
+    for first in range(44, 72, 7):
+        written = io.BytesIO()
+        samples = np.concatenate([decode(path).samples for path in short[first : first + 7]])
+        soundfile.write(written, samples, SAMPLE_RATE_HZ, format="FLAC")
+        found.append(("joined, about 40 s", written.getvalue()))
+    random.Random(SEED).shuffle(found)
+    return found
+
+
+def mixed(data: Path, overrides: Sequence[str] = ()) -> None:
+    """64 clients, each of whom asks once more when answered: equal texts, and nobody starves."""
+    sounds = mixture(data)
+    lab = load("default", "decode.language=en", *overrides)
+    offline = [lab.transcribe(sound).text for _, sound in sounds]
+    lab.unload()
+    patient = ("serve.limits.queue_size=256", "serve.limits.queue_seconds=600", "serve.limits.inference_seconds=600")  # fmt: skip
+    print(
+        "| clients | requests/s | CPU s a request | sounds | texts equal | p50 s | p95 s | longest s |"
+    )
+    print("|---|---|---|---|---|---|---|---|")
+    with server(*patient, "serve.batch.max_size=8", *overrides) as running:
+        for clients, turns in ((1, 0.5), (8, 1), (64, 2)):
+            order = [n % len(sounds) for n in range(int(turns * len(sounds)))]
+            cpu, started = cpu_seconds(running.process), perf_counter()
+            answers = asyncio.run(all_of(running.base_url, [sounds[n][1] for n in order], clients))
+            wall = perf_counter() - started
+            spent = (cpu_seconds(running.process) - cpu) / len(order)
+            for kind in dict.fromkeys(kind for kind, _ in sounds):
+                own = [(n, *answer) for n, answer in zip(order, answers, strict=True) if sounds[n][0] == kind]  # fmt: skip
+                equal = sum(status == 200 and text == offline[n] for n, status, text, _ in own)
+                took = [seconds for *_, seconds in own]
+                print(
+                    f"| {clients} | {len(order) / wall:.2f} | {spent:.3f} | {kind} | {equal} of {len(own)} | "
+                    f"{quantile(took, 0.5):.2f} | {quantile(took, 0.95):.2f} | {max(took):.2f} |",
+                    flush=True,
+                )
 
 
 def overload(data: Path, seconds: float = 60.0, factor: float = 2.0) -> None:
@@ -322,6 +368,7 @@ def stream(data: Path) -> None:
 CAMPAIGNS: dict[str, Callable[..., None]] = {
     "texts": texts,
     "throughput": throughput,
+    "mixed": mixed,
     "overload": overload,
     "drain": drain,
     "memory": memory,
@@ -340,6 +387,8 @@ def main() -> None:
     campaign = CAMPAIGNS[given.campaign]
     if given.campaign in ("texts", "throughput"):
         campaign(given.data, given.rounds, given.override)
+    elif given.campaign == "mixed":
+        campaign(given.data, given.override)
     else:
         campaign(given.data)
 
