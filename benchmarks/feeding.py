@@ -58,11 +58,13 @@ class Seen:
         """The time that counts has ended, for now."""
         self.wall, self.spent = perf_counter() - self.started, process_time() - self.cpu
 
-    def growth(self) -> float:
-        """Returns the bytes by which memory grew after the first quarter, by a straight line."""
-        late = self.bytes[len(self.bytes) // 4 :]
-        slope = np.polyfit(np.arange(len(late)), late, 1)[0] if len(late) > 1 else np.nan
-        return float(slope) * len(late)
+    def memory(self) -> str:
+        """Returns the MiB that were held at most in each quarter, and the line's slope after the first."""
+        quarters = np.array_split(np.array(self.bytes) / 2**20, 4)
+        late = np.concatenate(quarters[1:])
+        slope = np.polyfit(np.arange(len(late)), late, 1)[0] * len(late)
+        most = ", ".join(f"{quarter.max():.0f}" for quarter in quarters)
+        return f"{most} | {slope:+.1f}"
 
 
 class Progress:
@@ -200,8 +202,7 @@ def show(name: str, equal: str, audio: float, seen: Seen) -> None:
     """Prints a row."""
     print(
         f"| {name} | {audio / 60:.0f} | {equal} | {1 - seen.busy / seen.wall:.1%} | "
-        f"{audio / seen.wall:.0f} | {audio / seen.spent:.0f} | {max(seen.bytes) / 2**20:.0f} | "
-        f"{seen.growth() / 2**20:+.1f} |",
+        f"{audio / seen.wall:.0f} | {audio / seen.spent:.0f} | {seen.memory()} |",
         flush=True,
     )
 
@@ -222,7 +223,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--override", nargs="+", default=["engine=openvino", "engine.threads=1"])
     given = parser.parse_args()
-    print("| what | minutes of sound | texts equal | engine idle | RTFx, wall | RTFx, CPU | most MiB resident | MiB grown after the first quarter |")  # fmt: skip
+    print("| what | minutes of sound | texts equal | engine idle | RTFx, wall | RTFx, CPU | MiB at most, by quarters | MiB grown after the first, by a line |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
     CAMPAIGNS[given.campaign](given)
 

@@ -38,5 +38,10 @@ def recording(path: Path, transcripts: Mapping[int, Transcript]) -> Path:
 
 def replay(name: str = "default", *overrides: str) -> Configuration:
     """Returns a configuration of the replay engine."""
-    composed: Mapping[str, Any] = compose("transcriber", ["engine=replay", *overrides])
+    return configuration(name, "engine=replay", *overrides)
+
+
+def configuration(name: str, *overrides: str) -> Configuration:
+    """Returns a configuration of any engine."""
+    composed: Mapping[str, Any] = compose("transcriber", list(overrides))
     return Configuration(name, {key: composed[key] for key in TRANSCRIBER_KEYS})

@@ -115,7 +115,8 @@ def test_the_time_of_a_sound_begins_when_it_gets_a_row(
     monkeypatch: pytest.MonkeyPatch, rows: int | None, late: list[bool]
 ) -> None:
     engine = OneByOne(rows=rows)
-    monkeypatch.setattr("whisperlab.transcriber.perf_counter", lambda: engine.now)
+    for module in ("transcriber", "jobs"):
+        monkeypatch.setattr(f"whisperlab.{module}.perf_counter", lambda: engine.now)
     built = transcriber(engine).variant(DecodeOptions(timeout_seconds=3.0))
     done = built.recognise([level(tenths) for tenths in (1, 2, 3, 4)])
     assert [one.timed_out for one in done] == late

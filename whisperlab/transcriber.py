@@ -7,8 +7,9 @@ configuration. It does not know references, scores, ledgers or YAML.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter
+from typing import Protocol, runtime_checkable
 
 from whisperlab.audio import AudioLimits, Source, Waveform, waveform_of
 from whisperlab.engine.options import DecodeOptions
@@ -21,10 +22,10 @@ from whisperlab.engine.protocol import (
     Watch,
 )
 from whisperlab.errors import AudioError, ConfigError, InferenceError, ModelError, WhisperlabError
+from whisperlab.jobs import Job, PieceWatch, still_wanted
 from whisperlab.preprocess.protocol import Preprocessor
 from whisperlab.segmentation.protocol import Segmentation
-from whisperlab.stopwatch import Stopwatch
-from whisperlab.transcript import RETRY_WAIT, Finish, Segment, Transcript
+from whisperlab.transcript import Segment, Transcript
 
 ISOLATED_FAILURES = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
 """What a plug-in may raise on one sound without ending a run of ten thousand others."""
@@ -51,24 +52,17 @@ class Recognition:
     first_token_seconds: float | None = None
 
 
-@dataclass(slots=True)
-class _Job:
-    """One sound on its way: what is known of it so far."""
+@runtime_checkable
+class Visited(Protocol):
+    """A `Watch` by which sounds come and go while others are recognised, where the engine can."""
 
-    stopwatch: Stopwatch = field(default_factory=Stopwatch)
-    audio_seconds: float | None = None
-    pieces: list[Waveform] = field(default_factory=list)
-    transcripts: list[Transcript] = field(default_factory=list)
-    error: WhisperlabError | None = None
-    batch_size: int = 1
-    started: float | None = None
-    timed_out: bool = False
-    first_token_seconds: float | None = None
-    """From the engine's call for its first piece."""
-    settled: str = ""
-    """Text that was handed over as final, of a sound that was cut ..."""
-    settled_until: float = 0.0
-    """... and how far it reaches, in seconds of the source."""
+    def arrivals(self) -> Sequence[Source]:
+        """Returns sounds that are recognised too, at the next indices; asked between decode steps."""
+        ...
+
+    def done(self, index: int, recognition: Recognition) -> None:
+        """Receives what ``recognise`` will return at ``index``, when that is known before its end."""
+        ...
 
 
 @dataclass(slots=True)
@@ -186,7 +180,7 @@ class Transcriber:
         self.load()
         return self.recognise_prepared(self.prepare(batch), watch)
 
-    def prepare(self, batch: Sequence[Source]) -> list[_Job]:
+    def prepare(self, batch: Sequence[Source]) -> list[Job]:
         """Reads, decodes, preprocesses and cuts sounds, for ``recognise_prepared`` alone.
 
         It does not touch the engine, so that a thread can do it while the engine is busy.
@@ -194,10 +188,10 @@ class Transcriber:
         return [self._prepare(source) for source in batch]
 
     def recognise_prepared(
-        self, jobs: Sequence[_Job], watch: Watch | None = None
+        self, jobs: Sequence[Job], watch: Watch | None = None
     ) -> list[Recognition]:
         """Returns what ``recognise`` returns, for sounds that ``prepare`` has made ready."""
-        engine = self.load()
+        engine, jobs = self.load(), list(jobs)  # further ones may join
         pieces = [(index, piece) for index, job in enumerate(jobs) for piece in job.pieces]
         listener = watch if watch is not None else SilentWatch()
         # An engine may bound itself; who listens waits for the first pieces.
@@ -206,9 +200,9 @@ class Transcriber:
             self._run(engine, jobs, pieces[first : first + at_once], listener)
         return [self._finish(job) for job in jobs]
 
-    def _prepare(self, source: Source) -> _Job:
+    def _prepare(self, source: Source) -> Job:
         """Returns the job with its pieces, or with the error that the door or a step raised."""
-        job = _Job()
+        job = Job()
         try:
             waveform = waveform_of(source, self.limits, job.stopwatch)
             job.audio_seconds = waveform.duration_seconds
@@ -231,41 +225,62 @@ class Transcriber:
     def _run(
         self,
         engine: Engine,
-        jobs: Sequence[_Job],
+        jobs: list[Job],
         pieces: Sequence[tuple[int, Waveform]],
         watch: Watch,
     ) -> None:
         """Transcribes ``pieces`` together; on a failure halves them until the culprit stands alone."""
-        pieces = _still_wanted(pieces, jobs, watch, self.options.timeout_seconds)
-        if not pieces:
+        rows = still_wanted(pieces, jobs, watch, self.options.timeout_seconds)
+        if not rows:
             return
         started = perf_counter()
-        if len(pieces) <= (_rows(engine) or len(pieces)):
-            for job in {index: jobs[index] for index, _ in pieces}.values():
+        if len(rows) <= (_rows(engine) or len(rows)):
+            for job in {index: jobs[index] for index, _ in rows}.values():
                 job.started = job.started or started
-        observer = _PieceWatch(watch, pieces, jobs, self.options.timeout_seconds)
+        observer = PieceWatch(
+            watch,
+            rows,
+            jobs,
+            self.options.timeout_seconds,
+            lambda: self.prepare(watch.arrivals()) if isinstance(watch, Visited) else (),
+            lambda index: self._tell_done(index, jobs, watch),
+        )
         results: Sequence[Transcript | WhisperlabError]
         try:
-            results = engine.transcribe([piece for _, piece in pieces], self.options, observer)
+            results = engine.transcribe([piece for _, piece in rows], self.options, observer)
         except (ConfigError, ModelError):
             raise
         except RowsFailedError as error:
             results = error.results
         except (WhisperlabError, *ISOLATED_FAILURES) as error:
-            if len(pieces) > 1:
-                half = len(pieces) // 2
-                self._run(engine, jobs, pieces[:half], watch)
-                self._run(engine, jobs, pieces[half:], watch)
-                return
-            jobs[pieces[0][0]].error = _as_inference_error(error)
+            self._halve(engine, jobs, observer.rest(), watch, error)
             return
-        share = (perf_counter() - started) / len(pieces)
-        for (index, piece), result in zip(pieces, results, strict=True):
-            _take(jobs[index], piece, result, share, len(pieces))
-        for index in dict.fromkeys(index for index, _ in pieces):
+        share = (perf_counter() - started) / len(rows)
+        observer.take_all(results, share)
+        for index in dict.fromkeys(index for index, _ in rows):
             self._tell_settled(index, jobs[index], watch)
 
-    def _tell_settled(self, index: int, job: _Job, watch: Watch) -> None:
+    def _halve(
+        self,
+        engine: Engine,
+        jobs: list[Job],
+        pieces: Sequence[tuple[int, Waveform]],
+        watch: Watch,
+        error: Exception,
+    ) -> None:
+        if len(pieces) > 1:
+            half = len(pieces) // 2
+            self._run(engine, jobs, pieces[:half], watch)
+            self._run(engine, jobs, pieces[half:], watch)
+            return
+        for index, _ in pieces:
+            jobs[index].error = _as_inference_error(error)
+
+    def _tell_done(self, index: int, jobs: Sequence[Job], watch: Watch) -> None:
+        if isinstance(watch, Visited):
+            watch.done(index, self._finish(jobs[index]))
+
+    def _tell_settled(self, index: int, job: Job, watch: Watch) -> None:
         """Hands over what the pieces transcribed so far have settled of a sound that was cut."""
         done = len(job.transcripts)
         if isinstance(watch, SilentWatch) or job.error is not None:
@@ -282,7 +297,7 @@ class Transcriber:
             )
             job.settled, job.settled_until = text, max(job.settled_until, end)
 
-    def _finish(self, job: _Job) -> Recognition:
+    def _finish(self, job: Job) -> Recognition:
         timings = dict(job.stopwatch.seconds)
         engine_seconds = timings.pop("engine", 0.0)
         outside_engine = ("read", "decode", "resample", "preprocess")
@@ -308,57 +323,6 @@ def _rows(engine: Engine) -> int | None:
     return engine.rows if isinstance(engine, Refilling) else None
 
 
-def _still_wanted(
-    pieces: Sequence[tuple[int, Waveform]],
-    jobs: Sequence[_Job],
-    watch: Watch,
-    timeout_seconds: float | None,
-) -> list[tuple[int, Waveform]]:
-    """Returns the pieces whose sound neither failed nor was stopped.
-
-    A sound that was stopped costs nothing more: its later pieces never reach the engine and stand as
-    empty cancelled transcripts.
-    """
-    pieces = [(index, piece) for index, piece in pieces if jobs[index].error is None]
-    observer = _PieceWatch(watch, pieces, jobs, timeout_seconds)
-    stopped = {
-        index
-        for row, (index, _) in enumerate(pieces)
-        if jobs[index].transcripts and observer.cancelled(row)
-    }
-    for index, _ in pieces:
-        if index in stopped:
-            jobs[index].transcripts.append(Transcript("", finish=Finish.CANCELLED))
-    return [(index, piece) for index, piece in pieces if index not in stopped]
-
-
-def _take(
-    job: _Job,
-    piece: Waveform,
-    result: Transcript | WhisperlabError,
-    share_seconds: float,
-    batch_size: int,
-) -> None:
-    """Notes what the engine made of one piece in a batch."""
-    if isinstance(result, WhisperlabError):
-        job.error = result
-        return
-    if not job.transcripts:
-        job.first_token_seconds = result.first_token_seconds
-    job.transcripts.append(result.shifted(piece.start))
-    job.batch_size = max(job.batch_size, batch_size)
-    job.stopwatch.add("engine", _own_seconds(result.stages, share_seconds))
-    for stage, seconds in result.stages.items():
-        job.stopwatch.add(stage, seconds)
-
-
-def _own_seconds(stages: Mapping[str, float], share: float) -> float:
-    """Returns an utterance's seconds in the engine: its ``share`` of the batch, or its own request's."""
-    if RETRY_WAIT not in stages:
-        return share
-    return sum(seconds for stage, seconds in stages.items() if stage != RETRY_WAIT)
-
-
 def _as_inference_error(error: Exception) -> WhisperlabError:
     if isinstance(error, WhisperlabError):
         return error
@@ -367,34 +331,3 @@ def _as_inference_error(error: Exception) -> WhisperlabError:
     )
     failure.__cause__ = error
     return failure
-
-
-class _PieceWatch:
-    """Maps the engine's batch rows to the caller's sounds, times to source time, and keeps time."""
-
-    def __init__(
-        self,
-        watch: Watch,
-        pieces: Sequence[tuple[int, Waveform]],
-        jobs: Sequence[_Job],
-        timeout_seconds: float | None,
-    ) -> None:
-        self._watch = watch
-        self._pieces = pieces
-        self._jobs = jobs
-        self._timeout_seconds = timeout_seconds
-
-    def segment(self, index: int, segment: Segment, final: bool) -> None:
-        sound, piece = self._pieces[index]
-        whole = len(self._jobs[sound].pieces) == 1  # else a seam may still change it
-        self._watch.segment(sound, segment.shifted(piece.start), final and whole)
-
-    def cancelled(self, index: int) -> bool:
-        sound, _ = self._pieces[index]
-        job = self._jobs[sound]
-        if job.started is None:  # it had to wait for a row
-            job.started = perf_counter()
-        limit = self._timeout_seconds
-        if limit is not None and perf_counter() - job.started > limit:
-            job.timed_out = True
-        return job.timed_out or self._watch.cancelled(sound)

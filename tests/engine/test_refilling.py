@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from whisperlab.audio import Waveform, decode
+from whisperlab.audio import Source, Waveform, decode
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import SilentWatch
 from whisperlab.errors import ConfigError
-from whisperlab.transcriber import Transcriber
+from whisperlab.transcriber import Recognition, Transcriber
 from whisperlab.transcript import Finish, Segment
 
 pytest.importorskip("openvino", reason="the extra openvino is not installed")
@@ -139,6 +139,48 @@ def test_a_sound_that_is_cancelled_while_it_waits_never_begins(
     assert watch.asked.count(shortest) == 1
     others = [index for index in range(len(sounds)) if index != shortest]
     assert [transcripts[index].text for index in others] == [calm[index][0] for index in others]
+
+
+class Guests(Listening):
+    """Sounds that come one by one, every third time somebody asks; notes who has left."""
+
+    def __init__(self, coming: Sequence[Source]) -> None:
+        super().__init__()
+        self.coming = list(coming)
+        self.questions = 0
+        self.left: dict[int, Recognition] = {}
+
+    def arrivals(self) -> list[Source]:
+        self.questions += 1
+        return [self.coming.pop(0)] if self.coming and self.questions % 3 == 0 else []
+
+    def done(self, index: int, recognition: Recognition) -> None:
+        self.left[index] = recognition
+
+
+@pytest.mark.parametrize("rows", ["null", "2"])
+@pytest.mark.parametrize("engine", OURS)
+def test_sounds_that_join_say_what_they_say_alone(
+    sounds: list[Waveform], engine: str, rows: str
+) -> None:
+    calm = told(loaded(f"engine={engine}"), ENGLISH, sounds)
+    guests = Guests([sounds[1], b"no sound", *sounds[2:]])
+    built = loaded(f"engine={engine}", f"engine.rows={rows}").variant(ENGLISH)
+    found = built.recognise(sounds[:1], guests)
+    assert [one.error and one.error.code for one in found][2] is not None
+    texts = [one.transcript.text for one in found if one.transcript is not None]
+    assert texts == [text for text, *_ in calm]
+    assert list(guests.left) != sorted(guests.left)  # some overtook the long one
+    assert [guests.left[index] for index in range(len(found))] == found
+
+
+def test_pieces_of_a_cut_sound_join_and_keep_their_order(sounds: list[Waveform]) -> None:
+    cut = ("segmentation=fixed", "segmentation.window_seconds=5", "segmentation.overlap_seconds=0")
+    built = loaded("engine=openvino", *cut)
+    calm = told(built, ENGLISH, sounds[:3])
+    guests = Guests(sounds[1:3])
+    found = built.variant(ENGLISH).recognise(sounds[:1], guests)
+    assert [one.transcript and one.transcript.text for one in found] == [text for text, *_ in calm]
 
 
 @pytest.mark.parametrize("rows", [0, 5000])

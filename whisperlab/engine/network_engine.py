@@ -6,8 +6,9 @@ does not know how logits come about.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from time import perf_counter
 from typing import Annotated
@@ -23,7 +24,7 @@ from whisperlab.engine.decoding.sequential import Listener, Plan, Row, Sound
 from whisperlab.engine.decoding.vocabulary import Vocabulary
 from whisperlab.engine.log_mel import HOP_SAMPLES, WINDOW_SAMPLES, LogMel
 from whisperlab.engine.options import DecodeOptions
-from whisperlab.engine.protocol import Watch
+from whisperlab.engine.protocol import Joining, Watch
 from whisperlab.engine.whisper_shape import Shape
 from whisperlab.engine.whisper_text import WhisperText
 from whisperlab.engine.whisper_words import bytes_of, segment_of
@@ -88,13 +89,14 @@ class NetworkEngine:
             InferenceError: the model failed on this batch.
         """
         transcripts: dict[int, Transcript] = {}
+        numbers = count(len(batch))
         timed = [options.timestamps != "none" or _is_long(waveform) for waveform in batch]
         for timestamps in sorted(set(timed)):
             group = [index for index, one in enumerate(timed) if one is timestamps]
             plan = self._plan(options, timestamps=timestamps)
-            done = self._transcribe([batch[index] for index in group], group, plan, options, watch)
-            transcripts.update(zip(group, done, strict=True))
-        return [transcripts[index] for index in range(len(batch))]
+            waveforms = [batch[index] for index in group]
+            transcripts |= self._transcribe(waveforms, group, numbers, plan, options, watch)
+        return [transcripts[index] for index in range(len(transcripts))]
 
     def spell(self, segment: Segment) -> list[tuple[bytes, float]]:
         """Returns bytes and log probability of each text token of a segment, in order."""
@@ -105,13 +107,16 @@ class NetworkEngine:
 
     def _transcribe(
         self,
-        waveforms: Sequence[Waveform],
-        group: Sequence[int],
+        waveforms: list[Waveform],
+        group: list[int],
+        numbers: Iterator[int],
         plan: Plan,
         options: DecodeOptions,
         watch: Watch,
-    ) -> list[Transcript]:
+    ) -> dict[int, Transcript]:
+        """Returns transcripts by index; sounds that join get the next of ``numbers``."""
         said = [_Said() for _ in waveforms]
+        transcripts: dict[int, Transcript] = {}
         names = _language_names() if plan.words else {}
         sounds = [self._sound(waveform) for waveform in waveforms]
 
@@ -128,13 +133,28 @@ class NetworkEngine:
             said[row.number].tokens.extend(decoded.tokens)
             watch.segment(group[row.number], segment, final=True)
 
+        def on_end(row: Row) -> None:
+            index = group[row.number]
+            transcripts[index] = self._transcript(row, said[row.number], options)
+            if isinstance(watch, Joining):
+                watch.left(index, transcripts[index])
+
+        def arrivals() -> list[Sound]:
+            came = watch.arrivals() if isinstance(watch, Joining) else ()
+            for waveform in came:
+                group.append(next(numbers))
+                waveforms.append(waveform)
+                said.append(_Said())
+            return [self._sound(waveform) for waveform in came]
+
         listener = Listener(
             on_segment,
+            on_end,
             lambda row: watch.cancelled(group[row.number]),
             lambda tokens: compression_ratio(self._text.decode(tokens)),
         )
-        rows = transcribe(self._network, sounds, plan, listener, self.rows)
-        return [self._transcript(row, one, options) for row, one in zip(rows, said, strict=True)]
+        transcribe(self._network, sounds, plan, listener, self.rows, arrivals)
+        return transcripts
 
     def _transcript(self, row: Row, said: _Said, options: DecodeOptions) -> Transcript:
         started = perf_counter()

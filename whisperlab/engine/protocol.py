@@ -74,6 +74,22 @@ class Refilling(Protocol):
     rows: int | None
 
 
+@runtime_checkable
+class Joining(Protocol):
+    """A `Watch` by which sounds join a batch while a `Refilling` engine decodes it, and leave it."""
+
+    def arrivals(self) -> Sequence[Waveform]:
+        """Returns sounds that are the batch's next rows; asked between decode steps.
+
+        Where no timestamps are asked for all of the batch have to be short, or long.
+        """
+        ...
+
+    def left(self, index: int, transcript: Transcript) -> None:
+        """Receives the transcript of a row as soon as it has ended; ``transcribe`` returns it too."""
+        ...
+
+
 class RowsFailedError(InferenceError):
     """Some rows of a batch failed; ``results`` holds a transcript or an error for each, in order.
 

@@ -1,25 +1,34 @@
 """One configuration's lane: sounds wait, are batched across clients, and one worker answers them.
 
-Owns the lane's thread (the engine's one owner), batching, cancelling and the replacement of a worker
-that died. It does not know HTTP: whoever has a Waveform submits it, from any thread.
+Owns the lane's thread (the engine's one owner), batching, sounds that join a running batch where the
+engine can, cancelling and the replacement of a worker that died. It does not know HTTP: whoever has
+a Waveform submits it, from any thread.
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
+from multiprocessing.connection import wait
 from time import perf_counter
 from typing import Any, Final
 
 from whisperlab.audio import Waveform
 from whisperlab.device import CUDA_BATCH_SIZE, default_batch_size
-from whisperlab.serve.problems import ApiError, internal_error
+from whisperlab.serve.problems import (
+    ApiError,
+    draining,
+    inference_timeout,
+    internal_error,
+    not_loadable,
+)
 from whisperlab.serve.queueing import FairQueue, Ticket
-from whisperlab.serve.worker import Done, Heard, Loaded, Recipe, Reply
+from whisperlab.serve.worker import Answered, Heard, Loaded, Recipe, Reply
 from whisperlab.serve.worker_process import WorkerLostError, WorkerProcess
 from whisperlab.transcript import Segment
 
@@ -34,8 +43,8 @@ HANG_SECONDS: Final = 10.0
 STOP_SECONDS: Final = 5.0
 """What a batch that was asked to stop may take while its lane closes; then the worker is ended."""
 
-SMOOTHING: Final = 0.2
-"""Weight of the newest batch in the moving mean of seconds a sound."""
+JOIN_SECONDS: Final = 5.0
+"""So long a batch takes further sounds; then it ends, so that those it cannot take get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +87,11 @@ class Lane:
         self._observer = observer
         self._changed = threading.Condition()
         self._queue = FairQueue(settings.queue_size)
-        self._running: Sequence[Ticket] = ()
+        self._running: dict[int, Ticket] = {}
+        """By the place that each has in the worker's batch."""
+        self._bell, self._ring = multiprocessing.Pipe(duplex=False)
+        """Heard while a batch runs that a sound may join."""
+        self._joins = False
         self._closing = False
         self._lost = False
         self._max_batch = settings.max_batch or 1
@@ -140,9 +153,11 @@ class Lane:
         ticket = Ticket(waveform, recipe, caller, on_segment)
         with self._changed:
             if self._closing:
-                raise _not_loadable() if self._lost else _draining()
+                raise not_loadable() if self._lost else draining()
             self._queue.add(ticket)
             self._changed.notify_all()
+            if self._joins and self._running:
+                self._ring.send_bytes(b"!")
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
@@ -151,17 +166,20 @@ class Lane:
             ticket.cancelled = True
             if self._queue.remove(ticket):
                 ticket.result.cancel()
-            elif ticket in self._running and self._worker is not None:
-                self._worker.raise_flag(self._running.index(ticket))
+            elif self._worker is not None:
+                for place, running in self._running.items():
+                    if running is ticket:
+                        self._worker.raise_flag(place)
 
     def close(self) -> None:
         """Ends what waits and runs, the worker and the thread; returns when they are gone."""
         with self._changed:
             self._closing = True
-            worker, abandoned, running = self._worker, self._queue.clear(), list(self._running)
+            worker, abandoned = self._worker, self._queue.clear()
+            running = list(self._running.values())
             self._changed.notify_all()
         for ticket in abandoned:
-            ticket.finish(_draining())
+            ticket.finish(draining())
         for ticket in running:
             self.cancel(ticket)
         if not self._thread.is_alive():
@@ -184,9 +202,9 @@ class Lane:
             self._start_worker()
             while self._serve_next():
                 continue
-            failure = _draining()
+            failure = draining()
         except WorkerLostError as error:
-            failure = _draining() if self._closing else error
+            failure = draining() if self._closing else error
             if not self._closing:
                 # A model that was loaded once and cannot be again: the next request tries anew.
                 _logger.error("model not loaded", extra={"configuration": self.name})  # noqa: TRY400
@@ -201,10 +219,12 @@ class Lane:
         with self._changed:
             self._lost = not self._closing
             self._closing = True
-            left = [*self._running, *self._queue.clear()]
-            self._running = ()
+            left = [*self._running.values(), *self._queue.clear()]
+            self._running = {}
+            self._bell.close()
+            self._ring.close()
         for ticket in left:
-            ticket.finish(failure if isinstance(failure, ApiError) else _not_loadable())
+            ticket.finish(failure if isinstance(failure, ApiError) else not_loadable())
         if not self.loaded.done():
             self.loaded.set_exception(failure)
 
@@ -218,6 +238,7 @@ class Lane:
             worker.kill()
         loaded = worker.await_loaded()
         self._max_batch = self._settings.max_batch or default_batch_size(loaded.kind)
+        self._joins = loaded.joins
         if not self.loaded.done():
             self.loaded.set_result(loaded)
 
@@ -242,25 +263,25 @@ class Lane:
             for ticket in gathered:
                 if ticket.cancelled:
                     ticket.result.cancel()  # while company was looked for
-            self._running = batch
+            self._running = dict(enumerate(batch))
             if self._closing:
                 return None
-            if self._worker is not None:
-                self._worker.lower_flags()
         return batch
 
     def _find_companions(self, batch: list[Ticket]) -> None:
         """Adds what may share the batch's run, waiting a little for more to arrive."""
         until = perf_counter() + self._settings.window_seconds
-        recipe = batch[0].recipe
         while len(batch) < self._max_batch and not self._closing:
-            companion = self._queue.take_companion(
-                lambda ticket: ticket.recipe == recipe and self._may_share(ticket)
-            )
+            companion = self._companion(batch[0].recipe)
             if companion is not None:
                 batch.append(companion)
             elif (left := until - perf_counter()) <= 0 or not self._changed.wait(left):
                 return
+
+    def _companion(self, recipe: Recipe) -> Ticket | None:
+        return self._queue.take_companion(
+            lambda ticket: ticket.recipe == recipe and self._may_share(ticket)
+        )
 
     def _may_share(self, ticket: Ticket) -> bool:
         """True for a sound whose text does not depend on who shares its batch."""
@@ -277,22 +298,20 @@ class Lane:
         started = perf_counter()
         for ticket in batch:
             ticket.started = started
+        done: list[tuple[Ticket, Reply]] = []
         try:
-            replies = self._transcribe(batch)
+            self._transcribe(batch[0], done)
         except WorkerLostError:
-            self._bury(batch, perf_counter() - started)
-            return
-        seconds = perf_counter() - started
-        share = seconds / len(batch)
-        self._queue.seconds_per_sound += SMOOTHING * (share - self._queue.seconds_per_sound)
-        self._observer.batch_done(self.name, batch, seconds)
-        with self._changed:
-            self._running = ()
-        for ticket, reply in zip(batch, replies, strict=True):
-            ticket.finish(reply)
+            self._bury(perf_counter() - started)
+        else:
+            seconds = perf_counter() - started
+            self._queue.note(seconds / len(done))
+            self._observer.batch_done(self.name, [ticket for ticket, _ in done], seconds)
+        for ticket, reply in done:
+            ticket.finish(reply)  # where it has not been
 
-    def _transcribe(self, batch: Sequence[Ticket]) -> Sequence[Reply]:
-        """Returns the replies of a batch, handing over its segments on the way.
+    def _transcribe(self, first: Ticket, done: list[tuple[Ticket, Reply]]) -> None:
+        """Brings what runs, and what joins it, to its end; hands over segments on the way.
 
         Raises:
             WorkerLostError: the worker died or hangs.
@@ -300,25 +319,61 @@ class Lane:
         worker = self._worker
         if worker is None:
             raise WorkerLostError("there is no worker")
+        joins = self._joins and self._may_share(first)
+        until = perf_counter() + (JOIN_SECONDS if joins else 0.0)
         # A worker that hangs may neither take its sounds nor finish what it says: no wait for the
         # pipe can be trusted with the time.
-        watchdog = threading.Timer(self._settings.inference_seconds + HANG_SECONDS, worker.kill)
+        limit = self._settings.inference_seconds + (JOIN_SECONDS if joins else 0.0) + HANG_SECONDS
+        watchdog = threading.Timer(limit, worker.kill)
         watchdog.daemon = True
         watchdog.start()
         try:
-            worker.send([ticket.waveform for ticket in batch], batch[0].recipe)
-            while not isinstance(message := worker.receive(), Done):
-                if not isinstance(message, Heard):
+            worker.send({n: one.waveform for n, one in self._running.items()}, first.recipe)
+            while self._running:
+                if joins:
+                    self._await_word(worker, first.recipe, until)
+                message = worker.receive()
+                if isinstance(message, Heard):
+                    ticket = self._running[message.place]
+                    if ticket.on_segment is not None and not ticket.cancelled:
+                        ticket.heard = True
+                        ticket.on_segment(message.segment)
+                elif isinstance(message, Answered):
+                    with self._changed:
+                        ticket = self._running.pop(message.place)
+                        worker.lower_flag(message.place)
+                    done.append((ticket, message.reply))
+                    if joins:
+                        ticket.finish(message.reply)
+                else:
                     raise WorkerLostError("the worker spoke out of turn")
-                ticket = batch[message.row]
-                if ticket.on_segment is not None and not ticket.cancelled:
-                    ticket.heard = True
-                    ticket.on_segment(message.segment)
-            return message.replies
         finally:
             watchdog.cancel()
 
-    def _bury(self, batch: Sequence[Ticket], seconds: float) -> None:
+    def _await_word(self, worker: WorkerProcess, recipe: Recipe, until: float) -> None:
+        """Waits for the worker's next message; lets sounds join meanwhile."""
+        while True:
+            if perf_counter() < until:
+                self._let_join(worker, recipe)
+            ready = wait([worker.connection, self._bell])
+            if self._bell in ready:
+                self._bell.recv_bytes()
+            if worker.connection in ready:
+                return
+
+    def _let_join(self, worker: WorkerProcess, recipe: Recipe) -> None:
+        joining: dict[int, Waveform] = {}
+        with self._changed:
+            for place in sorted(set(range(self._max_batch)) - set(self._running)):
+                ticket = None if self._closing else self._companion(recipe)
+                if ticket is None:
+                    break
+                self._running[place], joining[place] = ticket, ticket.waveform
+                ticket.started = perf_counter()
+        if joining:
+            worker.send(joining, recipe)
+
+    def _bury(self, seconds: float) -> None:
         """Replaces a worker that died or hangs; sounds that may be innocent get another try, alone."""
         _logger.error("worker lost", extra={"configuration": self.name, "seconds": seconds})
         self._observer.worker_lost(self.name)
@@ -327,7 +382,8 @@ class Lane:
             self._worker.end()
         in_time = seconds < self._settings.inference_seconds
         with self._changed:
-            self._running = ()
+            batch = list(self._running.values())
+            self._running = {}
             again = [
                 t for t in batch if in_time and len(batch) > 1 and not (t.heard or t.cancelled)
             ]
@@ -340,19 +396,3 @@ class Lane:
                 ticket.finish(lost())
         if not self._closing:
             self._start_worker()
-
-
-def _draining() -> ApiError:
-    return ApiError("draining", "The server is shutting down; send this again later.")
-
-
-def _not_loadable() -> ApiError:
-    return ApiError("model_not_loadable", "The model cannot be loaded.")
-
-
-def inference_timeout(seconds: float) -> ApiError:
-    """Returns the answer to a sound that took longer than ``seconds`` in the engine."""
-    return ApiError(
-        "inference_timeout",
-        f"Not finished within {seconds:g} s; send a shorter recording or choose a faster model.",
-    )

@@ -167,3 +167,21 @@ def internal_error() -> ApiError:
     return ApiError(
         "internal_error", "The server failed on this request; the log has it under the request id."
     )
+
+
+def draining() -> ApiError:
+    """Returns the answer to a sound that comes, or waits, while the lane closes."""
+    return ApiError("draining", "The server is shutting down; send this again later.")
+
+
+def not_loadable() -> ApiError:
+    """Returns the answer to a sound whose worker is lost for good."""
+    return ApiError("model_not_loadable", "The model cannot be loaded.")
+
+
+def inference_timeout(seconds: float) -> ApiError:
+    """Returns the answer to a sound that took longer than ``seconds`` in the engine."""
+    return ApiError(
+        "inference_timeout",
+        f"Not finished within {seconds:g} s; send a shorter recording or choose a faster model.",
+    )

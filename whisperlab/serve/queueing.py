@@ -59,6 +59,10 @@ RESERVED_SHARE: Final = 8
 """One in so many places is kept for callers of whom nobody waits: a flood finds it closed."""
 
 
+SMOOTHING: Final = 0.2
+"""Weight of the newest batch in the moving mean of seconds a sound."""
+
+
 class FairQueue:
     """At most ``size`` tickets; each caller's are in order, and callers take turns.
 
@@ -77,6 +81,10 @@ class FairQueue:
         self._by_caller: dict[str, deque[Ticket]] = {}
         self.seconds_per_sound = 0.0
         """What a sound takes, for the time that a refused caller is told to wait."""
+
+    def note(self, seconds: float) -> None:
+        """Notes what a sound of the newest batch has taken."""
+        self.seconds_per_sound += SMOOTHING * (seconds - self.seconds_per_sound)
 
     def __len__(self) -> int:
         return sum(len(queue) for queue in self._by_caller.values())

@@ -25,9 +25,9 @@ from whisperlab.serve.answers import answer, logprobs, token_usage, verbose
 from whisperlab.serve.body import Lease, read_form
 from whisperlab.serve.events import DeltaWriter, event
 from whisperlab.serve.keys import Caller
-from whisperlab.serve.lane import Lane, inference_timeout
+from whisperlab.serve.lane import Lane
 from whisperlab.serve.parameters import Wanted, read_parameters
-from whisperlab.serve.problems import ApiError, from_error, from_failure
+from whisperlab.serve.problems import ApiError, from_error, from_failure, inference_timeout
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.service import Service
 from whisperlab.serve.worker import Reply

@@ -14,8 +14,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, runtime_checkable
 
@@ -25,6 +25,7 @@ from whisperlab.audio import Waveform
 from whisperlab.config.build import build_transcriber
 from whisperlab.device import ResolvedKind, resolve
 from whisperlab.engine.options import DecodeOptions
+from whisperlab.engine.protocol import Refilling
 from whisperlab.errors import ConfigError, ModelError, UnsupportedOptionError, WhisperlabError
 from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.segmentation.silero_vad import is_installed, load_detector
@@ -50,9 +51,13 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as it travels: sounds without their samples, which follow as bytes."""
+    """A batch as it travels: sounds without their samples, which follow as bytes.
+
+    ``places`` are what the parent calls each of them by, until it is answered; also its flag.
+    """
 
     sounds: Sequence[Waveform]
+    places: Sequence[int]
     recipe: Recipe
 
 
@@ -80,10 +85,11 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The engine is in memory, on this kind of device."""
+    """The engine is in memory, on this kind of device; ``joins``: sounds can join a running batch."""
 
     seconds: float
     kind: ResolvedKind
+    joins: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,20 +103,21 @@ class LoadFailed:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A final segment of the sound in ``row`` of the running batch."""
+    """A final segment of the sound at a place."""
 
-    row: int
+    place: int
     segment: Segment
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """The running batch has ended: one reply a sound."""
+class Answered:
+    """The sound at a place is done; nothing more is said of it."""
 
-    replies: Sequence[Reply]
+    place: int
+    reply: Reply
 
 
-Message = Loaded | LoadFailed | Heard | Done
+Message = Loaded | LoadFailed | Heard | Answered
 
 
 @runtime_checkable
@@ -122,19 +129,68 @@ class Spelling(Protocol):
         ...
 
 
-class _Watch:
-    """Sends final segments to the parent; a row is cancelled when the parent sets its flag."""
+class _Run:
+    """A running batch, as a Transcriber's `Visited` watch: segments and replies go to the parent.
 
-    def __init__(self, connection: Connection, flags: Sequence[int]) -> None:
+    Sounds of the same recipe that the parent sends meanwhile join; ``later`` is what does not.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        flags: Sequence[int],
+        batch: Batch,
+        reply: Callable[[Recognition], Reply],
+    ) -> None:
+        self.later: list[Batch] = []
+        self.seconds: list[float] = []
+        self.unanswered: set[int] = set()
+        self._places: list[int] = []
         self._connection = connection
         self._flags = flags
+        self._recipe = batch.recipe
+        self._reply = reply
+        self._take_in(batch)
 
     def segment(self, index: int, segment: Segment, final: bool) -> None:
         if final:
-            self._connection.send(Heard(index, segment))
+            self._say(Heard(self._places[index], segment))
 
     def cancelled(self, index: int) -> bool:
-        return bool(self._flags[index])
+        return bool(self._flags[self._places[index]])
+
+    def arrivals(self) -> list[Waveform]:
+        self._listen()
+        came: list[Waveform] = []
+        while self.later and self.later[0].recipe == self._recipe:
+            batch = self.later.pop(0)
+            self._take_in(batch)
+            came.extend(batch.sounds)
+        return came
+
+    def done(self, index: int, recognition: Recognition) -> None:
+        self.answer(index, self._reply(recognition))
+
+    def answer(self, index: int, reply: Reply) -> None:
+        self.unanswered.remove(index)
+        self._say(Answered(self._places[index], reply))
+
+    def _take_in(self, batch: Batch) -> None:
+        first = len(self._places)
+        self._places.extend(batch.places)
+        self.seconds.extend(sound.duration_seconds for sound in batch.sounds)
+        self.unanswered.update(range(first, len(self._places)))
+
+    def _say(self, message: Message) -> None:
+        self._listen()  # a parent that is just sending does not read: both would wait
+        self._connection.send(message)
+
+    def _listen(self) -> None:
+        while self._connection.poll():
+            batch = _receive(self._connection)
+            if batch is None:
+                return  # the parent has hung up; whoever asks next is told so again
+            self.later.append(batch)
 
 
 def work(config: Mapping[str, Any], connection: Connection, flags: Sequence[int]) -> None:
@@ -167,11 +223,12 @@ def _load_and_answer(
     except WhisperlabError as error:
         connection.send(LoadFailed(error.code, str(error), error.exit_code))
         return
-    connection.send(Loaded(transcriber.load_seconds or 0.0, kind))
-    watch = _Watch(connection, flags)
+    joins = isinstance(transcriber.load(), Refilling)
+    connection.send(Loaded(transcriber.load_seconds or 0.0, kind, joins))
     variants: dict[Recipe, Transcriber] = {}
+    later: list[Batch] = []
     # A call each, so that no sound stays in memory while the next is waited for.
-    while _answer_one(transcriber, variants, connection, watch):
+    while _answer_one(transcriber, variants, connection, flags, later):
         continue
 
 
@@ -187,22 +244,41 @@ def _leave_with_parent() -> None:
     threading.Thread(target=wait, name="parent watch", daemon=True).start()
 
 
-def _answer_one(
-    transcriber: Transcriber,
-    variants: dict[Recipe, Transcriber],
-    connection: Connection,
-    watch: _Watch,
-) -> bool:
-    """Answers the next batch; False when the parent has hung up."""
+def _receive(connection: Connection) -> Batch | None:
+    """Returns the next batch with its samples; ``None`` when the parent has hung up."""
     try:
         batch: Batch = connection.recv()
-        waveforms = [
+        sounds = [
             sound.with_samples(np.frombuffer(connection.recv_bytes(), dtype=np.float32))
             for sound in batch.sounds
         ]
     except (EOFError, OSError):
+        return None
+    return replace(batch, sounds=sounds)
+
+
+def _answer_one(
+    transcriber: Transcriber,
+    variants: dict[Recipe, Transcriber],
+    connection: Connection,
+    flags: Sequence[int],
+    later: list[Batch],
+) -> bool:
+    """Answers the next batch and what joins it; False when the parent has hung up."""
+    batch = later.pop(0) if later else _receive(connection)
+    if batch is None:
         return False
-    connection.send(Done(_answer(transcriber, variants, waveforms, batch.recipe, watch)))
+    recipe = batch.recipe
+    run = _Run(connection, flags, batch, lambda one: _reply(transcriber, one, recipe))
+    try:
+        recognitions = _variant(transcriber, variants, recipe).recognise(batch.sounds, run)
+        for index in sorted(run.unanswered):
+            run.done(index, recognitions[index])
+    except (ConfigError, ModelError) as error:
+        code = error.code if isinstance(error, UnsupportedOptionError) else "unsupported_value"
+        for index in sorted(run.unanswered):
+            run.answer(index, Reply(None, code, str(error), run.seconds[index]))
+    later.extend(run.later)
     return True
 
 
@@ -215,25 +291,16 @@ MAX_VARIANTS = 16
 """Recipes whose Transcriber is kept: a segmentation may hold a voice detector."""
 
 
-def _answer(
-    transcriber: Transcriber,
-    variants: dict[Recipe, Transcriber],
-    waveforms: Sequence[Waveform],
-    recipe: Recipe,
-    watch: _Watch,
-) -> list[Reply]:
-    try:
-        chosen = variants.get(recipe)
-        if chosen is None:
-            while len(variants) >= MAX_VARIANTS:
-                variants.pop(next(iter(variants)))
-            chosen = transcriber.variant(recipe.options, recipe.segmentation)
-            variants[recipe] = chosen
-        recognitions = chosen.recognise(waveforms, watch)
-        return [_reply(chosen, recognition, recipe) for recognition in recognitions]
-    except (ConfigError, ModelError) as error:
-        code = error.code if isinstance(error, UnsupportedOptionError) else "unsupported_value"
-        return [Reply(None, code, str(error), sound.duration_seconds) for sound in waveforms]
+def _variant(
+    transcriber: Transcriber, variants: dict[Recipe, Transcriber], recipe: Recipe
+) -> Transcriber:
+    chosen = variants.get(recipe)
+    if chosen is None:
+        while len(variants) >= MAX_VARIANTS:
+            variants.pop(next(iter(variants)))
+        chosen = transcriber.variant(recipe.options, recipe.segmentation)
+        variants[recipe] = chosen
+    return chosen
 
 
 def _reply(transcriber: Transcriber, recognition: Recognition, recipe: Recipe) -> Reply:

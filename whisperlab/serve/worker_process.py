@@ -6,7 +6,8 @@ Owns the pipe, the shared flags and the process. What the process does is ``work
 from __future__ import annotations
 
 import multiprocessing
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from whisperlab.audio import Waveform
@@ -65,28 +66,32 @@ class WorkerProcess:
             raise WorkerLostError(message.message, message)
         raise WorkerLostError("the worker spoke out of turn")
 
-    def send(self, waveforms: Sequence[Waveform], recipe: Recipe) -> None:
-        """Begins a batch, all flags down.
+    @property
+    def connection(self) -> Connection:
+        """The pipe, to wait for."""
+        return self._connection
+
+    def send(self, waveforms: Mapping[int, Waveform], recipe: Recipe) -> None:
+        """Sends sounds by place, which begin a batch or join one of the same recipe.
 
         Raises:
             WorkerLostError: the worker is gone.
         """
-        sounds = [waveform.cut(0, 0) for waveform in waveforms]
+        sounds = [waveform.cut(0, 0) for waveform in waveforms.values()]
         try:
-            self._connection.send(Batch(sounds, recipe))
-            for waveform in waveforms:
+            self._connection.send(Batch(sounds, list(waveforms), recipe))
+            for waveform in waveforms.values():
                 self._connection.send_bytes(waveform.samples.data.cast("B"))
         except OSError as error:
             raise WorkerLostError("the worker has died") from error
 
-    def lower_flags(self) -> None:
-        """Forgets who was to stop."""
-        for row in range(len(self._flags)):
-            self._flags[row] = 0
+    def lower_flag(self, place: int) -> None:
+        """Forgets that the sound at a place was to stop: it has left."""
+        self._flags[place] = 0
 
-    def raise_flag(self, row: int) -> None:
-        """Asks the sound in ``row`` to stop; the decode loop sees it at its next step."""
-        self._flags[row] = 1
+    def raise_flag(self, place: int) -> None:
+        """Asks the sound at a place to stop; the decode loop sees it at its next step."""
+        self._flags[place] = 1
 
     def receive(self) -> Message:
         """Returns the worker's next message; waits for it.

@@ -6,9 +6,11 @@ side, and each row's share of the time. It does not know what a row wishes for o
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from time import perf_counter
 from typing import Protocol, TypeVar
 
@@ -45,25 +47,28 @@ def transcribe(
     plan: Plan,
     listener: Listener,
     n_rows: int | None = None,
-) -> list[Row]:
-    """Decodes sounds, at most ``n_rows`` at a time, and returns what became of each.
+    arrivals: Callable[[], Sequence[Sound]] = tuple,
+) -> None:
+    """Decodes sounds, at most ``n_rows`` at a time, and those that ``arrivals`` gives between steps.
 
     Where not all fit at once the longest go first, so that the last rows end together. A sound that
     had to wait is asked for cancelling before it begins.
     """
-    room = len(sounds) if n_rows is None else n_rows
+    room = n_rows or sys.maxsize
     waiting = deque(enumerate(sounds))
     if len(sounds) > room:
         waiting = deque(sorted(waiting, key=lambda one: -one[1].sound_frames))
     flow = _Flow(network, plan, listener)
-    rows: dict[int, Row] = {}
-    while waiting or flow.active:
+    numbers, begun = count(len(sounds)), 0
+    while True:
+        waiting.extend((next(numbers), sound) for sound in arrivals())
+        if not waiting and not flow.active:
+            return
         while waiting and len(flow.active) < room:
-            number, sound = waiting.popleft()
-            rows[number] = flow.admit(number, sound, late=len(rows) >= room)
+            flow.admit(*waiting.popleft(), late=begun >= room)
+            begun += 1
         flow.hear()
         flow.write()
-    return [rows[number] for number in range(len(sounds))]
 
 
 @dataclass(slots=True)
@@ -72,7 +77,7 @@ class _Active:
 
     row: Row
     script: Generator[Wish, None, None]
-    wish: Wish
+    wish: Wish | None = None
 
 
 class _Flow:
@@ -90,7 +95,7 @@ class _Flow:
             else _Writing(network, plan)
         )
 
-    def admit(self, number: int, sound: Sound, *, late: bool) -> Row:
+    def admit(self, number: int, sound: Sound, *, late: bool) -> None:
         """Begins a sound."""
         started = perf_counter()
         features = sound.features()
@@ -99,11 +104,9 @@ class _Flow:
         row.stages.features = perf_counter() - started
         if late:
             poll(row, self._listener)
-        script = listen(row, self._plan, self._listener, self._network)
-        wish = next(script, None)
-        if wish is not None:
-            self.active.append(_Active(row, script, wish))
-        return row
+        one = _Active(row, listen(row, self._plan, self._listener, self._network))
+        self.active.append(one)
+        self._resume(one)
 
     def hear(self) -> None:
         """Encodes the windows that are wished for, where they can lie beside the present ones."""
@@ -148,13 +151,12 @@ class _Flow:
 
     def _resume(self, one: _Active) -> None:
         started = perf_counter()
-        wish = next(one.script, None)
+        one.wish = next(one.script, None)
         one.row.stages.decode += perf_counter() - started
-        if wish is None:
+        if one.wish is None:
             self.active.remove(one)
             one.row.features = NOTHING
-        else:
-            one.wish = wish
+            self._listener.on_end(one.row)
 
 
 class _Pen(Protocol):

@@ -112,9 +112,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Who hears each segment of a row, may stop a row, and can spell tokens' compression."""
+    """Who hears each segment of a row and its end, may stop a row, and can spell tokens' compression."""
 
     on_segment: Callable[[Row, DecodedSegment], None]
+    on_end: Callable[[Row], None]
     is_cancelled: Callable[[Row], bool]
     compression_ratio: Callable[[Sequence[int]], float]
 
