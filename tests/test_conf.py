@@ -24,7 +24,7 @@ from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import EngineSettings
 from whisperlab.errors import ConfigError, UnsupportedOptionError
-from whisperlab.executor.protocol import Executor
+from whisperlab.executor.protocol import BlockExecutor, Executor
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
 from whisperlab.preprocess.protocol import Preprocessor
@@ -38,7 +38,7 @@ LIST_GROUPS: dict[str, Any] = {
 }
 PROTOCOLS: dict[str, Any] = {
     "dataset": Dataset,
-    "executor": Executor,
+    "executor": (Executor, BlockExecutor),
     "engine": EngineSettings,
     "segmentation": Segmentation,
     "profile": Profile,

@@ -127,6 +127,18 @@ def test_a_second_writer_is_refused_and_a_dead_one_is_not(tmp_path: Path) -> Non
         assert ledger.recorded == frozenset()
 
 
+def test_putting_in_order_keeps_every_record_and_the_lock(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.jsonl"
+    with Ledger(path) as ledger:
+        ledger.append([outcome("b"), outcome("c"), outcome("a")])
+        ledger.put_in_order(["a", "b", "c"])
+        with pytest.raises(RunInUseError):
+            Ledger(path)
+        ledger.append([outcome("d")])
+    assert list(read_ledger(path)) == [outcome(name) for name in "abcd"]
+    assert [one.name for one in tmp_path.iterdir()] == ["ledger.jsonl"]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_a_full_disk_is_a_write_error(tmp_path: Path) -> None:
     path = tmp_path / "ledger.jsonl"

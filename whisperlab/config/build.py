@@ -24,7 +24,7 @@ from whisperlab.engine.model import ModelSpec
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import EngineSettings
 from whisperlab.errors import ConfigError
-from whisperlab.executor.protocol import Executor
+from whisperlab.executor.protocol import BlockExecutor, Executor
 from whisperlab.languages import language_code
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
@@ -106,9 +106,9 @@ def build_dataset(config: Mapping[str, Any]) -> Dataset:
     return dataset if order == AS_IT_IS else ShuffledDataset(dataset, config["seed"])
 
 
-def build_executor(config: Mapping[str, Any]) -> Executor:
+def build_executor(config: Mapping[str, Any]) -> Executor | BlockExecutor:
     """Returns the executor of ``config["executor"]``; starts nothing."""
-    return cast("Executor", build_component(_group(config, "executor"), "executor"))
+    return cast("Executor | BlockExecutor", build_component(_group(config, "executor"), "executor"))
 
 
 def build_profile(config: Mapping[str, Any]) -> Profile:

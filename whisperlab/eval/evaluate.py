@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,10 @@ from whisperlab.config.build import (
 )
 from whisperlab.config.command import raise_if_stopped
 from whisperlab.config.experiment import build_experiment, report_of, run_settings
+from whisperlab.eval.batches import Workers
 from whisperlab.eval.parts import run_in_parts
 from whisperlab.eval.progress import TerminalProgress
+from whisperlab.executor.protocol import BlockExecutor, Executor
 from whisperlab.experiment.folder import LOG, read_scores
 from whisperlab.experiment.loaded_engines import LoadedEngines
 from whisperlab.experiment.result import RunResult
@@ -46,7 +49,10 @@ def evaluate(config: Mapping[str, Any], engines: LoadedEngines) -> tuple[RunResu
     run_dir = Path(settings.run_dir)
     print(f"run folder {run_dir}; resume with: {resume_line(run_dir)}")  # noqa: T201 - a command's face
     executor = build_executor(config)
-    if executor.parts > 1 and read_scores(run_dir) is None:
+    if isinstance(executor, BlockExecutor):
+        workers = Workers(executor, config, raise_if_stopped)
+        experiment = replace(experiment, elsewhere=workers)
+    if isinstance(executor, Executor) and executor.parts > 1 and read_scores(run_dir) is None:
         result = run_in_parts(config, executor)
     else:
         with TerminalProgress(raise_if_stopped) as progress:

@@ -1,15 +1,19 @@
-"""What every executor does: run the parts of a run, whatever happens to its workers.
+"""What every executor does: run the parts or the blocks of a run, whatever happens to its workers.
 
-Owns the protocol alone. A part is a command that resumes itself: ended too early, it is run again and
-goes on behind its last batch.
+Owns the two protocols alone. A part is a command that resumes itself: ended too early, it is run again and
+goes on behind its last batch. A block is a value that a worker with something loaded turns into another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
+
+Load = Callable[[], Sequence[Callable[[Any], Any]]]
+"""Called in a worker, once: returns the steps that every block goes through, the last one's value being
+its result. It travels by pickle, as blocks and results do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,5 +41,22 @@ class Executor(Protocol):
 
         Raises:
             ExecutorError: a part does not finish; names its log.
+        """
+        ...
+
+
+@runtime_checkable
+class BlockExecutor(Protocol):
+    """A frozen settings object whose workers stay loaded and take blocks as they become free."""
+
+    def each(self, load: Load, blocks: Iterable[Any], watch: Callable[[], None]) -> Iterator[Any]:
+        """Yields the result of every block, in any order; ends all workers when it is closed.
+
+        ``blocks`` are drawn as workers become free; those of a worker that died are done again. ``watch``
+        is called a few times a second and may raise.
+
+        Raises:
+            ExecutorError: the workers do not finish.
+            WhisperlabError: what a worker raised.
         """
         ...

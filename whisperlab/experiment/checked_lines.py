@@ -92,6 +92,29 @@ class CheckedLines:
         except OSError as error:
             raise _cannot_write(self.path, error) from error
 
+    def replace(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Writes another content in the place of this one; a kill leaves the one or the other.
+
+        Raises:
+            WriteError: it cannot be written; the old content stays.
+        """
+        path = self.path
+        beside = path.with_name(f".{path.name}.tmp")
+        beside.unlink(missing_ok=True)
+        other = CheckedLines(beside)  # locked before it takes the name
+        try:
+            other.write(records)
+            other.sync()
+            beside.replace(path)
+        except OSError as error:
+            other.close()
+            raise _cannot_write(path, error) from error
+        except BaseException:
+            other.close()
+            raise
+        self._file.close()
+        self._file = other._file
+
     def _write(self, line: bytes) -> None:
         # A full disk may take a part of a line; the next open cuts it as a torn tail.
         view = memoryview(line)

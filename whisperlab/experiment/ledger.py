@@ -48,6 +48,16 @@ class Ledger(CheckedLines):
         """Writes one line an outcome, as `CheckedLines.write`."""
         self.write(outcome_to_json(outcome) for outcome in outcomes)
 
+    def put_in_order(self, ids: Sequence[str]) -> None:
+        """Puts the records of a complete ledger in the order of ``ids``, in one step.
+
+        Raises:
+            WriteError: the disk is full; the ledger stays as it was.
+        """
+        outcomes = {outcome.id: outcome for outcome in read_ledger(self.path)}
+        if list(outcomes) != list(ids):
+            self.replace(outcome_to_json(outcomes[name]) for name in ids)
+
 
 def read_ledger(path: Path) -> Iterator[Outcome]:
     """Yields the outcomes of a ledger in the order of writing; a torn last line is left out.

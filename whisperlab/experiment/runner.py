@@ -5,7 +5,8 @@ Owns the order of things in a run and what a resume may skip. It does not know Y
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
@@ -62,6 +63,16 @@ class Progress(Protocol):
         ...
 
 
+class Elsewhere(Protocol):
+    """Workers that hold the loaded model and turn batches into outcomes."""
+
+    def outcomes(
+        self, batches: Iterable[Sequence[Utterance]], attempt: int
+    ) -> Iterator[list[Outcome]]:
+        """Yields the outcomes of every batch, in the order in which they are done."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Experiment:
     """Everything a run needs: what transcribes, what is transcribed, how it is scored.
@@ -69,6 +80,7 @@ class Experiment:
     ``card`` is complete but for its attempts. ``batch_size`` utterances go through the engine
     together; only the batches of ``shard`` do. ``latency_utterances`` are timed again one at a time after
     the main pass. ``floor`` measures what their work must take at least, where that is wanted.
+    With ``elsewhere`` this process loads no model and times nothing: speed and memory are ``None``.
     """
 
     transcriber: Transcriber
@@ -81,6 +93,7 @@ class Experiment:
     resamples: int
     shard: Shard = WHOLE
     floor: Callable[[Sequence[Outcome]], Floor | None] | None = None
+    elsewhere: Elsewhere | None = None
 
 
 def run_experiment(experiment: Experiment, run_dir: Path, progress: Progress) -> RunResult:
@@ -152,11 +165,13 @@ def _finish_run(
     """Returns how many recordings are not as long as declared."""
     # len also reads a manifest once: it is found bad before a model loads
     total = experiment.shard.size(len(experiment.dataset), experiment.batch_size)
-    resumed = bool(ledger.recorded)
+    here = experiment.elsewhere is None
+    resumed = bool(ledger.recorded) or not here
     log_event("attempt started", attempt=attempt, total=total, recorded=len(ledger.recorded))
     progress.stage("load")
-    experiment.transcriber.load()
-    log_event("model loaded", seconds=experiment.transcriber.load_seconds)
+    if here:
+        experiment.transcriber.load()
+        log_event("model loaded", seconds=experiment.transcriber.load_seconds)
     progress.started(total, len(ledger.recorded))
     main = _main_pass(experiment, ledger, attempt, progress)
     outcomes = list(read_ledger(ledger.path))
@@ -166,7 +181,7 @@ def _finish_run(
         experiment.transcriber,
         experiment.dataset,
         outcomes,
-        utterances=experiment.latency_utterances,
+        utterances=experiment.latency_utterances if here else 0,
         seed=experiment.card.seed,
     )
     progress.stage("score")
@@ -243,25 +258,22 @@ def _main_pass(
     audio_seconds = 0.0
     meter = EnergyMeter()
     started = perf_counter()
-    transcriber = experiment.transcriber
-
-    def prepare(batch: Sequence[Utterance]) -> _Ready:
-        return _Ready(batch, transcriber.prepare([utterance.audio for utterance in batch]))
-
-    for ready in ahead(_due(experiment, ledger, declared), prepare):
-        recognitions = transcriber.recognise_prepared(ready.jobs)
-        outcomes = [
-            outcome_of(utterance, recognition, attempt)
-            for utterance, recognition in zip(ready.batch, recognitions, strict=True)
-        ]
-        missing = [outcome for outcome in outcomes if outcome.id not in ledger.recorded]
-        ledger.append(missing)
-        audio_seconds += sum(outcome.audio_seconds or 0.0 for outcome in outcomes)
-        first = first or (perf_counter() - started, audio_seconds)
-        progress.advanced(missing)
-        for outcome in missing:
-            if outcome.error is not None:
-                log_event("utterance without text", id=outcome.id, code=outcome.error.code)
+    order: list[str] = []
+    due = _due(experiment, ledger, declared, order)
+    with closing(_outcomes(experiment, due, attempt)) as batches:
+        for outcomes in batches:
+            missing = [outcome for outcome in outcomes if outcome.id not in ledger.recorded]
+            ledger.append(missing)
+            audio_seconds += sum(outcome.audio_seconds or 0.0 for outcome in outcomes)
+            first = first or (perf_counter() - started, audio_seconds)
+            progress.advanced(missing)
+            for outcome in missing:
+                if outcome.error is not None:
+                    log_event("utterance without text", id=outcome.id, code=outcome.error.code)
+    here = experiment.elsewhere is None
+    if not here:
+        ledger.put_in_order(order)
+    memory = peak_memory()
     return _MainPass(
         batch_size=experiment.batch_size,
         declared=declared,
@@ -269,8 +281,20 @@ def _main_pass(
         audio_seconds=audio_seconds,
         first=first,
         energy=meter.read(audio_seconds),
-        memory=peak_memory(),
+        memory=memory if here else dict.fromkeys(memory),
     )
+
+
+def _outcomes(
+    experiment: Experiment, batches: Iterable[Sequence[Utterance]], attempt: int
+) -> Generator[list[Outcome], None, None]:
+    """Yields the outcomes of each batch: in order here, as they come from elsewhere."""
+    if experiment.elsewhere is not None:
+        yield from experiment.elsewhere.outcomes(batches, attempt)
+        return
+    steps = BatchSteps(experiment.transcriber, attempt)
+    for ready in ahead(batches, steps.prepare):
+        yield steps.recognise(ready)
 
 
 def _check_durations(outcomes: Sequence[Outcome], declared: Mapping[str, float]) -> int:
@@ -294,14 +318,35 @@ class _Ready(NamedTuple):
     jobs: Sequence[Any]
 
 
+@dataclass(frozen=True, slots=True)
+class BatchSteps:
+    """The two steps of a batch: made ready without the engine, then recognised by it."""
+
+    transcriber: Transcriber
+    attempt: int
+
+    def prepare(self, batch: Sequence[Utterance]) -> _Ready:
+        """Returns the batch with its sounds read, decoded, preprocessed and cut."""
+        return _Ready(batch, self.transcriber.prepare([utterance.audio for utterance in batch]))
+
+    def recognise(self, ready: _Ready) -> list[Outcome]:
+        """Returns what became of each utterance of the batch, in order."""
+        recognitions = self.transcriber.recognise_prepared(ready.jobs)
+        return [
+            outcome_of(utterance, recognition, self.attempt)
+            for utterance, recognition in zip(ready.batch, recognitions, strict=True)
+        ]
+
+
 def _due(
-    experiment: Experiment, ledger: Ledger, declared: dict[str, float]
+    experiment: Experiment, ledger: Ledger, declared: dict[str, float], order: list[str]
 ) -> Iterator[list[Utterance]]:
-    """Yields the shard's batches that the ledger does not hold; notes the declared seconds of all."""
+    """Yields the shard's batches that the ledger lacks; notes the ids and declared seconds of all."""
     for number, batch in enumerate(_batches(experiment.dataset, experiment.batch_size)):
         if not experiment.shard.holds(number):
             continue
         for utterance in batch:
+            order.append(utterance.id)
             if utterance.declared_seconds is not None:
                 declared[utterance.id] = utterance.declared_seconds
         if not all(utterance.id in ledger.recorded for utterance in batch):

@@ -1,0 +1,55 @@
+"""Slurm's programs as far as submitit and the executor call them: an array's tasks as processes of this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SBATCH = """#!/bin/bash
+id=$(( $(ls {queue} | wc -l) + 100 ))
+last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
+export SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=localhost SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0
+export SLURM_NODEID=0 SLURM_CPUS_PER_TASK=$(sed -n 's/^#SBATCH --cpus-per-task=//p' "$1")
+export SLURM_JOB_ID=$id
+if [ -n "$last" ]; then
+    export SLURM_ARRAY_JOB_ID=$id
+    for task in $(seq 0 $last); do
+        SLURM_ARRAY_TASK_ID=$task setsid bash "$1" >/dev/null 2>&1 &
+        echo $! >{queue}/${{id}}_$task
+    done
+else
+    setsid bash "$1" >/dev/null 2>&1 &
+    echo $! >{queue}/$id
+fi
+echo "Submitted batch job $id"
+"""
+SQUEUE = """#!/bin/bash
+found=1
+for task in $(ls {queue}); do
+    kill -0 $(cat {queue}/$task) 2>/dev/null && echo $task && found=0
+done
+[ $found = 1 ] && echo "slurm_load_jobs error: Invalid job id specified" >&2
+exit $found
+"""
+SCANCEL = """#!/bin/bash
+for task in "$@"; do kill -9 -- -$(cat {queue}/$task); done
+"""
+SRUN = """#!/bin/bash
+while [[ $1 == --* ]]; do
+    [[ $1 == --unbuffered ]] || shift
+    shift
+done
+exec "$@"
+"""
+
+
+def write_programs(folder: Path) -> Path:
+    """Returns the folder that stands in PATH; the tasks' process ids lie in ``folder``/queue."""
+    programs, queue = folder / "bin", folder / "queue"
+    programs.mkdir()
+    queue.mkdir()
+    texts = {"sbatch": SBATCH, "squeue": SQUEUE, "scancel": SCANCEL, "srun": SRUN}
+    for name, text in texts.items():
+        program = programs / name
+        program.write_text(text if name == "srun" else text.format(queue=queue), encoding="utf-8")
+        program.chmod(0o755)
+    return programs
