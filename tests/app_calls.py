@@ -57,7 +57,7 @@ def long_silence(path: Path, seconds: float) -> Path:
 
 
 def in_engine(running: Running, **headers: str) -> float:
-    metrics = httpx.get(f"{running.base_url}/metrics", headers=headers).text
+    metrics = httpx.get(f"{running.base_url}/metrics", headers=headers, timeout=60.0).text
     counts = [line.rpartition(" ")[2] for line in metrics.splitlines() if "in_engine{" in line]
     return sum(map(float, counts))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -148,6 +149,15 @@ print(np.abs(np.array(frames)[{LEAD_FRAMES}:{LEAD_FRAMES} + len(probabilities)] 
     )
     assert finished.returncode == 0, finished.stderr
     assert float(finished.stdout) < 1e-4  # float32, another order of additions
+
+
+def test_its_runtime_reports_to_nobody_and_leaves_no_file(tmp_path: Path) -> None:
+    code = "from whisperlab.segmentation.silero_vad import load_detector; load_detector()"
+    kept = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    subprocess.run(
+        [sys.executable, "-c", code], env={**kept, "TMPDIR": str(tmp_path)}, check=True, timeout=300
+    )
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_using_it_leaves_torch_s_threads_alone() -> None:

@@ -11,6 +11,7 @@ The package itself is never imported: doing so sets torch to one thread for the 
 from __future__ import annotations
 
 import importlib.util
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -234,6 +235,8 @@ def load_detector() -> InferenceSession:
     found = importlib.util.find_spec("silero_vad")
     if found is None or not found.submodule_search_locations:
         raise MissingExtraError("silero-vad", "vad", "segmentation=silero_vad")
+    # From 1.32 on it reports sessions to its maker and leaves a file in the temporary folder.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     try:
         import onnxruntime
     except ImportError as error:
