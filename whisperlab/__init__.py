@@ -6,6 +6,7 @@ Importing this package loads neither torch nor gradio nor hydra; :func:`load` an
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from whisperlab.search.searching import search
     from whisperlab.study import Run, RunComparison, compare, evaluate, open_run
     from whisperlab.transcriber import Transcriber
+
+# onnxruntime 1.32 reports to its maker from the moment it is imported, and leaves files for it.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 
