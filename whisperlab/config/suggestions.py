@@ -44,8 +44,11 @@ def _missing_choice(choice: str, offered: Sequence[str] | None) -> str:
     if not options:
         return f"no group {group} in conf/; --help lists the groups"
     close = nearest(name, options)
-    hint = f"did you mean {close}? " if close else ""
-    return f"{group}={name}: no such choice; {hint}There are: {', '.join(options)}"
+    hint = f"did you mean {close}? There" if close else "there"
+    return (
+        f"{group}={name}: no such choice; {hint} are: {', '.join(options)} "
+        "(--config-dir DIR adds your own)"
+    )
 
 
 def _mistyped_key(key: str, said: str) -> str:
