@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python benchmarks/rescore.py --profile basic
     OMP_NUM_THREADS=1 python benchmarks/rescore.py --profile whisper-english --utterances 20000
 
-Writes a ledger of made-up sentences (5 to 35 words, 9 % of them wrong, one segment with 30 tokens each),
+Writes a ledger of made-up sentences (5 to 35 words of letters, 2 % of them number words, 9 % wrong, one
+segment with 30 tokens each),
 runs `python -m whisperlab.runs rescore` on it in a process of its own, and prints its CPU and wall
 seconds, its peak memory and the size of its pages.
 """
@@ -25,8 +26,28 @@ from whisperlab.experiment.result import Latency, RunCard, Scores, Speed, Tally
 from whisperlab.transcript import Segment
 from whisperlab.utterance import Outcome, State
 
-WORDS = [f"{first}{last}" for first in ("ba", "ke", "li", "mo", "nu", "pra") for last in range(900)]
-COMMON = WORDS[:300]
+SYLLABLES = [f"{consonant}{vowel}" for consonant in "bdgklm" for vowel in "aeiou"]
+WORDS = [
+    f"{first}{middle}{last}"
+    for first in ("ba", "ke", "li", "mo", "nu", "pra")
+    for middle in SYLLABLES
+    for last in SYLLABLES
+]
+"""5,400 words without a figure: one with figures is a number to a profile, which costs more than a word."""
+
+NUMBERS = (
+    "two",
+    "three",
+    "five",
+    "seven",
+    "eleven",
+    "twenty",
+    "forty",
+    "hundred",
+    "thousand",
+    "point",
+)
+COMMON = [*WORDS[:290], *NUMBERS]
 KIB = 1024
 
 

@@ -6,6 +6,7 @@ Owns how a loop is found in a sequence of words. It does not know where the word
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import eq
 from typing import NamedTuple
 
 
@@ -32,6 +33,8 @@ def longest_loop(words: Sequence[str], max_phrase_words: int) -> Loop | None:
     if len(set(words)) == len(words):  # most texts: no word occurs twice
         return None
     for size in range(1, min(max_phrase_words, len(words) // 2) + 1):
+        if not any(map(eq, words, words[size:])):
+            continue  # nothing comes again after so many words
         start = 0
         while start + 2 * size <= len(words):
             repeats = _repeats(words, start, size)
