@@ -2,7 +2,7 @@
 
 Used by the commands beside it. Runs the same small dataset in one piece, on the cluster, and on the cluster
 with a kill -9; asserts that counts, scores, fingerprint and every record but its times are the same; prints
-a table. `CPU s` are those of the command and the children it waits for.
+a table. `CPU s` are those of the command and of what it waits for: not of Slurm's tasks and Ray's actors.
 """
 
 from __future__ import annotations
