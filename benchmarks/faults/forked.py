@@ -18,7 +18,6 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 HERE = Path(__file__).parent
@@ -54,31 +53,32 @@ class Fork:
                 os.kill(self.pid, signal.SIGKILL)
                 self._forks.ask("reap")
                 return None
-            time.sleep(0.002)
+            time.sleep(0.02)
         self.seconds = time.perf_counter() - self._since
         return int(self._forks.ask("reap"))
 
 
 class Forks:
-    """The process that forks, one command at a time: all have the overrides, and a folder of their own."""
+    """The process that forks, one command at a time: all have the arguments, and a folder of their own."""
 
-    def __init__(self, *overrides: str) -> None:
+    def __init__(self, *arguments: str, **environment: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, __file__, *overrides],
+            [sys.executable, __file__, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CHECKOUT)},
+            env={**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(CHECKOUT), **environment},
         )
 
     def start(
         self,
         run_dir: Path,
+        changes: Mapping[str, Any] | None = None,
         fault: tuple[str, Mapping[str, Any]] | None = None,
         terminal: bool = False,
     ) -> Fork:
-        """Starts the command; with ``terminal`` its progress is drawn, as for a person."""
-        order = {"run_dir": str(run_dir), "fault": fault, "terminal": terminal}
+        """Starts the command with ``changes`` of its configuration; ``terminal``: as for a person."""
+        order = {"run_dir": str(run_dir), "changes": changes or {}, "fault": fault, "terminal": terminal}  # fmt: skip
         return Fork(self, int(self.ask(json.dumps(order))))
 
     def ask(self, line: str) -> str:
@@ -95,12 +95,7 @@ class Forks:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
         self._process.wait(PATIENCE_SECONDS)
@@ -162,7 +157,19 @@ def job(config: Mapping[str, Any]) -> int:
         gc.freeze()
     order = serve_forks()
     become(order)
-    return evaluate({**config, "run_dir": order["run_dir"]}, LoadedEngines(1))[1]
+    changed = {**changed_by(config, order["changes"]), "run_dir": order["run_dir"]}
+    return evaluate(changed, LoadedEngines(1))[1]
+
+
+def changed_by(config: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a configuration with other values at some of its keys, nested ones too."""
+    return {
+        **config,
+        **{
+            key: changed_by(config[key], value) if isinstance(value, Mapping) else value
+            for key, value in changes.items()
+        },
+    }
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Faults that a fork of a command brings upon itself before it runs (`forked`).
 
 Owns what is done to the process: the k-th call of the system ends it, tears or fails; a stop signal comes at
-a given step; the wall clock jumps.
+a given step; memory is short; the wall clock jumps.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import io
 import itertools
 import json
 import os
+import resource
 import signal
 import sys
 import threading
@@ -118,6 +119,11 @@ def at_step(sent: int, number: int, count_to: str, everywhere: bool = False) -> 
 
     assert threading.current_thread() is threading.main_thread()
     sys.settrace(trace)
+
+
+def narrow(address_bytes: int) -> None:
+    """Leaves the process so many bytes of addresses."""
+    resource.setrlimit(resource.RLIMIT_AS, (address_bytes, address_bytes))
 
 
 def clock(jump_seconds: float) -> None:

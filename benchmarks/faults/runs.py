@@ -45,6 +45,7 @@ ENGINES = {
     "hf": ("engine=hf", "model=whisperlab-digits", "decode.language=en", "device=cpu"),
 }
 STOPS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+ENDS = {"exit": "before the call", "tear": "half of a write; behind any other"}
 Every = Callable[[int], range]
 """Which of so many calls or places a sweep takes, from 1."""
 TEARS = ("none", "cut", "head", "zeros")
@@ -55,12 +56,10 @@ class Campaign:
 
     def __init__(self, forks: Forks, folder: Path) -> None:
         self._forks, self._folder = forks, folder
-        began = time.perf_counter()
         whole = self.run_dir("whole")
         code = self.start(whole).wait()
         if code:
             raise SystemExit(f"the run that nothing befalls ended with {code}: {self.said(whole)}")
-        self.seconds = time.perf_counter() - began
         self._expected = content(whole)
 
     def run_dir(self, name: str) -> Path:
@@ -138,7 +137,8 @@ def kill(count: int, seed: int, engine: str) -> None:
             ledger = run_dir / "ledger.jsonl"
             for _ in range(min(KILLS_A_RUN, count - kills)):
                 fork = made.start(run_dir)
-                time.sleep(chance.random() * made.seconds * 0.7)
+                wanted = min(len(lines(run_dir)) + chance.randrange(6), UTTERANCES)
+                _await_records(fork, run_dir, wanted, chance)
                 kills += 1
                 mid_run += not fork.ended()
                 fork.send(signal.SIGKILL)
@@ -158,6 +158,13 @@ def kill(count: int, seed: int, engine: str) -> None:
             row(kills, mid_run, runs, identical, " / ".join(str(torn[how]) for how in TEARS), max(recomputed, default=0), max(lost, default=0))  # fmt: skip
 
 
+def _await_records(fork: Fork, run_dir: Path, wanted: int, chance: random.Random) -> None:
+    """Waits for so many records, and a little; a little more before the first and behind the last."""
+    while len(lines(run_dir)) < wanted and not fork.ended():
+        time.sleep(0.005)
+    time.sleep(chance.random() * (0.05 if 0 < wanted < UTTERANCES else 0.3))
+
+
 def tear(kept: bytes, how: str, chance: random.Random) -> bytes:
     """Returns a ledger as it may be found after a power cut: its last line cut, or more behind it."""
     last = kept[kept[:-1].rfind(b"\n") + 1 :]
@@ -175,10 +182,7 @@ def calls(every: Every) -> None:
     with campaign() as made:
         counted = made.count("at_call", {"folder": str(made.run_dir("counted")), "how": "exit"})
         header("the end", "calls", "ended there", "identical after resume")
-        for how, words in (
-            ("exit", "before the call"),
-            ("tear", "half of a write; behind any other"),
-        ):
+        for how, words in ENDS.items():
             ended = identical = 0
             for number in every(len(counted)):
                 ended += _cut_off(made, number, how) == EXIT_CODE
@@ -221,7 +225,7 @@ def stop(count: int, seed: int, engine: str) -> None:
             for one in range(count):
                 run_dir = made.run_dir(f"{expected}-{one}")
                 fork = made.start(run_dir, terminal=bool(one % 2))
-                time.sleep(chance.random() * made.seconds * 1.1)
+                _await_records(fork, run_dir, chance.randrange(UTTERANCES + 1), chance)
                 fork.send(number)
                 if one % 4 == 3:
                     time.sleep(chance.random() * 0.05)

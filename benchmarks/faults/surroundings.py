@@ -29,7 +29,7 @@ from served import header, row
 from whisperlab.experiment.checked_lines import read_records
 
 SMALL_KIB = (16, 24, 40)
-PATIENCE_SECONDS = 400
+PATIENCE_SECONDS = 1800
 CENTURY_SECONDS = 3.2e9
 ON_A_SMALL_DISK = """
 mkdir -p disk && mount -t tmpfs -o size={kib}k,nr_inodes=64 small disk || exit 90

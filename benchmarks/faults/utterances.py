@@ -13,20 +13,18 @@ import argparse
 import json
 import os
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from faulty.engine import write_manifest
-from forked import CHECKOUT, HERE
+from forked import CHECKOUT, HERE, Forks
 from served import header, row
 
 from whisperlab.experiment.ledger import read_ledger
@@ -34,68 +32,24 @@ from whisperlab.experiment.ledger import read_ledger
 UTTERANCES = 20
 BAD = 7
 BATCH = 4
-ADDRESS_BYTES = 6 << 30
+ADDRESS_BYTES = 3 << 30
 LOOK_SECONDS = 1.0
-PATIENCE_SECONDS = 400
 MIB = 1 << 20
-TIMEOUT = ("decode.timeout_seconds=1",)
 PARTS = ("executor=local", "executor.workers=2", "executor.restarts=2")
 
 
-@dataclass(frozen=True)
-class Finished:
-    """A command that has ended: its code (``None``: had to be killed), and what it said and took."""
-
-    code: int | None
-    seconds: float
-    said: str
-
-
-def evaluate(manifest: Path, run_dir: Path, *overrides: str, room: Callable[[], None] | None = None) -> Finished:  # fmt: skip
-    """Runs the command with the engine that misbehaves; ``room`` narrows its process down."""
-    began = time.perf_counter()
-    process = subprocess.Popen(command(manifest, run_dir, "engine=faulty", *overrides), stdout=subprocess.PIPE,
-                               stderr=subprocess.STDOUT, text=True, env=environment(), preexec_fn=room)  # fmt: skip
-    try:
-        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGTERM)
-        said, _ = process.communicate(timeout=PATIENCE_SECONDS)
-        return Finished(None, time.perf_counter() - began, said)
-    return Finished(process.returncode, time.perf_counter() - began, said)
-
-
-def command(manifest: Path, run_dir: Path, *overrides: str) -> list[str]:
-    """Returns the command line of an evaluation."""
+def command(manifest: Path, *overrides: str) -> list[str]:
+    """Returns the arguments of an evaluation but for its folder."""
     return [
-        sys.executable, "-m", "whisperlab.eval", "--config-dir", str(HERE / "conf"), "dataset=manifest",
-        f"dataset.path={manifest}", f"batch_size={BATCH}", "latency_utterances=0", "resamples=100",
-        *overrides, f"run_dir={run_dir}",
+        "--config-dir", str(HERE / "conf"), "dataset=manifest", f"dataset.path={manifest}",
+        f"batch_size={BATCH}", "latency_utterances=0", "resamples=100", *overrides,
     ]  # fmt: skip
 
 
 def environment() -> dict[str, str]:
     """Returns what a command with the plug-in needs."""
     path = os.pathsep.join([str(CHECKOUT), str(HERE)])
-    trusted = {"WHISPERLAB_TRUSTED_PACKAGES": "faulty", "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
-    return {**os.environ, **trusted}
-
-
-def narrow() -> None:
-    """Leaves a process 6 GiB of addresses."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_BYTES, ADDRESS_BYTES))
-
-
-CASES: dict[str, tuple[Sequence[str], Callable[[], None] | None]] = {
-    "none": ((), None),
-    "raise": ((), None),
-    "hang": (TIMEOUT, None),
-    "eat": ((), narrow),
-    "memory": ((), None),
-    "nan": ((), None),
-    "loop": ((), None),
-    "silence": ((), None),
-}
+    return {"WHISPERLAB_TRUSTED_PACKAGES": "faulty", "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
 def faults(only: Sequence[str]) -> None:
@@ -103,32 +57,58 @@ def faults(only: Sequence[str]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         manifest = write_manifest(folder / "data", UTTERANCES, UTTERANCES)
-        header("fault", "exit code", "s", "of the bad one: state, code", "holes", "others as they should be", "counted as")  # fmt: skip
-        for fault, (overrides, room) in CASES.items():
-            if not only or fault in only:
-                run_dir = folder / fault
-                ended = evaluate(manifest, run_dir, f"engine.fault={fault}", *overrides, room=room)
-                _show(fault, ended, run_dir)
-        if not only or "segfault" in only:
-            _segfaults(manifest, folder)
+        header("fault", "exit code", "of the bad one: state, code", "holes", "others as they should be", "counted as")  # fmt: skip
+        with Forks(*command(manifest, "engine=faulty"), **environment()) as forks:
+            for fault, (changes, injected) in CASES.items():
+                if not only or fault in only:
+                    run_dir = folder / fault
+                    wanted = {"engine": {"fault": fault}, **changes}
+                    code = forks.start(run_dir, changes=wanted, fault=injected).wait()
+                    _show(fault, code, run_dir)
+            if not only or "segfault" in only:
+                _segfault(forks, folder)
+        if not only or "worker" in only:
+            _worker(manifest, folder)
 
 
-def _segfaults(manifest: Path, folder: Path) -> None:
-    """One process dies of it and is run again; in parts it is replaced; always, it is named."""
-    crash, marker = "engine.fault=segfault", folder / "crashed"
-    once = (crash, f"engine.once={marker}")
+def _segfault(forks: Forks, folder: Path) -> None:
+    """A process dies of it and is run again, by hand and once more."""
     run_dir = folder / "segfault"
-    died = evaluate(manifest, run_dir, *once)
-    _show(f"segfault once: exit code {died.code}, then the same command", evaluate(manifest, run_dir, *once), run_dir)  # fmt: skip
-    marker.unlink()
-    run_dir = folder / "segfault-parts"
-    _show("segfault once of one of two workers", evaluate(manifest, run_dir, *once, *PARTS), run_dir)  # fmt: skip
-    run_dir = folder / "segfault-always"
-    ended = evaluate(manifest, run_dir, crash, *PARTS)
-    row("segfault at every try of one of two workers", ended.code, f"{ended.seconds:.1f}", ended.said.strip().splitlines()[-1][-160:], "–", "–", "–")  # fmt: skip
+    once = {"engine": {"fault": "segfault", "once": str(folder / "crashed")}}
+    died = forks.start(run_dir, changes=once).wait()
+    again = forks.start(run_dir, changes=once).wait()
+    _show(f"segfault once: {died}, then the same command", again, run_dir)
 
 
-def _show(words: str, ended: Finished, run_dir: Path) -> None:
+def _worker(manifest: Path, folder: Path) -> None:
+    """One of two workers dies of it: once, then at every try."""
+    for words, once in (("once", str(folder / "worker-crashed")), ("at every try", "null")):
+        run_dir = folder / f"worker {words}".replace(" ", "-")
+        told = ("engine.fault=segfault", f"engine.once={once}", *PARTS, f"run_dir={run_dir}")
+        process = subprocess.run(
+            [sys.executable, "-m", "whisperlab.eval", *command(manifest, "engine=faulty", *told)],
+            capture_output=True, text=True, check=False, env={**os.environ, **environment()},
+        )  # fmt: skip
+        said = f"segfault of one of two workers, {words}"
+        if process.returncode == 0:
+            _show(said, process.returncode, run_dir)
+        else:
+            row(said, process.returncode, process.stderr.strip().splitlines()[-1][:120], "–", "–", "–")  # fmt: skip
+
+
+CASES: dict[str, tuple[Mapping[str, Any], tuple[str, Mapping[str, Any]] | None]] = {
+    "none": ({}, None),
+    "raise": ({}, None),
+    "hang": ({"decode": {"timeout_seconds": 1.0}}, None),
+    "eat": ({}, ("narrow", {"address_bytes": ADDRESS_BYTES})),
+    "memory": ({}, None),
+    "nan": ({}, None),
+    "loop": ({}, None),
+    "silence": ({}, None),
+}
+
+
+def _show(words: str, code: int | None, run_dir: Path) -> None:
     outcomes = {one.id: one for one in read_ledger(run_dir / "ledger.jsonl")}
     wanted = {f"u{number:06}": f"number {number}" for number in range(UTTERANCES)}
     bad = f"u{BAD:06}"
@@ -140,16 +120,14 @@ def _show(words: str, ended: Finished, run_dir: Path) -> None:
     if scores.exists():
         kinds: list[dict[str, Any]] = json.loads(scores.read_text())["failures"]["kinds"]
         counted = {one["kind"]: one["found"] for one in kinds if one["found"]}
-    row(words, ended.code, f"{ended.seconds:.1f}", told, len(wanted) - len(outcomes), f"{others} of {UTTERANCES - 1}", counted)  # fmt: skip
-    if "Traceback" in ended.said:
-        print(ended.said[-3000:], file=sys.stderr)
+    row(words, code, told, len(wanted) - len(outcomes), f"{others} of {UTTERANCES - 1}", counted)  # fmt: skip
 
 
 def many(count: int, folder: Path) -> None:
     """Runs to the half, is killed, runs to the end; then is asked for once more."""
     manifest = write_manifest(folder / "data", count, 200)
     run_dir = folder / "run"
-    words = command(manifest, run_dir, "engine=replay", "engine.default_text=number 7", "batch_size=64")  # fmt: skip
+    words = [sys.executable, "-m", "whisperlab.eval", *command(manifest, "engine=replay", "engine.default_text=number 7", "batch_size=64"), f"run_dir={run_dir}"]  # fmt: skip
     header("", "utterances", "CPU s", "wall s", "resident MiB at 10 / 50 / 90 / 100 % of its records", "slope B an utterance", "ledger MB")  # fmt: skip
     for label, until in (("first half, then killed", count // 2), ("resumed to the end", count), ("asked again", count)):  # fmt: skip
         _watch(label, words, run_dir / "ledger.jsonl", until, count)
@@ -160,7 +138,9 @@ def many(count: int, folder: Path) -> None:
 def _watch(label: str, words: Sequence[str], ledger: Path, until: int, count: int) -> None:
     began = time.perf_counter()
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, env=environment())
+    process = subprocess.Popen(
+        words, stdout=subprocess.DEVNULL, env={**os.environ, **environment()}
+    )
     looks: list[tuple[int, float]] = []
     size = counted = 0
     while process.poll() is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -304,6 +305,30 @@ def test_a_log_on_a_full_disk_is_an_error_of_the_run_not_a_traceback(
     with pytest.raises(WriteError, match="free space"), run_log(Path("/dev/full")):
         log_event("something")
     assert capsys.readouterr().err == ""
+
+
+def test_scores_never_outlive_the_records_that_they_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut keeps what was synced: the whole ledger before the scores."""
+    synced: dict[str, int] = {}
+    before_scores: list[tuple[int, int]] = []
+    real = os.fsync
+
+    def fsync(file: int) -> None:
+        name = Path(os.readlink(f"/proc/self/fd/{file}")).name
+        if name == ".scores.json.tmp":
+            size = (tmp_path / "run" / "ledger.jsonl").stat().st_size
+            before_scores.append((synced.get("ledger.jsonl", 0), size))
+        real(file)
+        synced[name] = os.fstat(file).st_size
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    run_experiment(
+        experiment(Recogniser(answers()), Tones(tmp_path / "tones")), tmp_path / "run", Silent()
+    )
+    [(durable, written)] = before_scores
+    assert durable == written
 
 
 def test_a_run_in_use_is_refused(tmp_path: Path) -> None:

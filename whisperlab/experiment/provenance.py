@@ -61,8 +61,9 @@ def git_state() -> Mapping[str, str | bool | None]:
 
 
 def _git(checkout: Path, *arguments: str) -> str:
+    # No lock of the index: a run that is stopped here would leave it behind in the user's repository.
     finished = subprocess.run(  # noqa: S603 - a fixed program with fixed arguments
-        ["git", "-C", str(checkout), *arguments],  # noqa: S607 - the user's own git
+        ["git", "--no-optional-locks", "-C", str(checkout), *arguments],  # noqa: S607 - the user's own git
         capture_output=True,
         text=True,
         check=True,
