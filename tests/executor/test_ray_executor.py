@@ -140,23 +140,41 @@ def test_without_ray_the_install_line_is_named(monkeypatch: pytest.MonkeyPatch) 
         list(RayExecutor().each(doubling, range(3), unwatched))
 
 
-def test_a_run_on_ray_itself_of_which_an_actor_is_killed_is_the_run_in_one_piece(
+def begun(command: list[str]) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "RAY_worker_niceness": "0"}
+    return subprocess.Popen(command, stderr=subprocess.PIPE, env=environment)
+
+
+def actors(process: subprocess.Popen[bytes], ledger: Path, utterances: int) -> list[psutil.Process]:
+    """The actors' processes, as soon as so many utterances are recorded."""
+    deadline = time.monotonic() + 300
+    while not ledger.exists() or ledger.read_bytes().count(b"\n") < utterances:
+        assert process.poll() is None, process.stderr and process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [one for one in children if "ray::Hand" in " ".join(one.cmdline())]
+
+
+def test_a_run_on_ray_itself_is_stopped_and_loses_an_actor_and_is_the_run_in_one_piece(
     tmp_path: Path,
 ) -> None:
     pytest.importorskip("ray", reason="needs Ray: pip install 'whisperlab[ray]'")
     whole, spread = tmp_path / "whole", tmp_path / "spread"
     subprocess.run(evaluate(whole, 0.2), check=True, capture_output=True, timeout=300)
     command = evaluate(spread, 0.2, "executor=ray", "executor.address=local")
-    environment = {**os.environ, "RAY_worker_niceness": "0"}
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=environment) as process:
-        ledger = spread / "ledger.jsonl"
-        deadline = time.monotonic() + 300
-        while not ledger.exists() or ledger.read_bytes().count(b"\n") < 4:
-            assert process.poll() is None, process.stderr and process.stderr.read()
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        children = psutil.Process(process.pid).children(recursive=True)
-        next(one for one in children if "ray::Hand" in " ".join(one.cmdline())).kill()
+    ledger = spread / "ledger.jsonl"
+    with begun(command) as process:
+        hired = actors(process, ledger, 2)
+        process.terminate()
+        process.communicate(timeout=100)
+    assert process.returncode == 143
+    assert hired
+    assert not any(one.is_running() for one in hired)
+    done = ledger.read_bytes().count(b"\n")
+    assert done < 24
+    with begun(command) as process:
+        actors(process, ledger, done + 2)[0].kill()
         _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert content(spread) == content(whole)
