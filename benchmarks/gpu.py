@@ -316,7 +316,7 @@ def main() -> None:
                 print(cells[-1], flush=True)
     name = torch.cuda.get_device_name() if given.device == "cuda" else "the processor"
     content = (
-        f"{machine()}, on {name}: {reached.operations / 1e12:.1f} TFLOP/s and "
+        f"{machine()}, on {name}: {reached.operations / 1e9:,.0f} GFLOP/s and "
         f"{reached.bytes / 1e9:.0f} GB/s measured in this run; {given.tokens} tokens a 30 s window, "
         f"medians of {given.rounds} rounds.\n\n{table(cells, floors)}\n"
     )
