@@ -100,10 +100,13 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.ledger is None and len(self.kept) > 1)
     @rule(data=st.data())
     def damage(self, data: st.DataObject) -> None:
-        """A bit that flips before the last line is found by readers and writers; then it is mended."""
+        """A bit that flips before the last line is found by readers and writers; then it is mended.
+
+        Not the end of the last line but one: without it the two are one torn line, which is cut.
+        """
         before = self.path.read_bytes()
         inside = len(before) - len(before.splitlines(keepends=True)[-1])
-        at = data.draw(st.integers(0, inside - 1), "byte")
+        at = data.draw(st.integers(0, inside - 2), "byte")
         flipped = bytes([before[at] ^ (1 << data.draw(st.integers(0, 7), "bit"))])
         self.path.write_bytes(before[:at] + flipped + before[at + 1 :])
         with pytest.raises(DatasetError):
