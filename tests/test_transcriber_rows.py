@@ -136,3 +136,26 @@ def test_all_pieces_of_a_long_sound_go_to_an_engine_that_bounds_itself(
     engine.asked.clear()
     built.recognise([level(3, 5.0)], engine)  # somebody waits for the first words
     assert engine.asked == [1, 1, 1, 1, 1]
+
+
+class FailsTogether(Counter):
+    """Says two final segments of each sound; more sounds than one fail then."""
+
+    def transcribe(
+        self, batch: Sequence[Waveform], options: DecodeOptions, watch: Watch
+    ) -> list[Transcript]:
+        said = super().transcribe(batch, options, self)
+        for index, transcript in enumerate(said):
+            for part in "ab":
+                watch.segment(index, Segment(0.0, 0.5, transcript.text + part), final=True)
+        if len(batch) > 1:
+            raise InferenceError("too many")
+        return said
+
+
+def test_what_was_said_of_a_sound_is_not_said_again_when_it_is_tried_again() -> None:
+    engine = FailsTogether()
+    done = transcriber(engine).recognise([level(1), level(2)], engine)
+    assert [one.transcript and one.transcript.text for one in done] == ["1", "2"]
+    assert engine.asked == [2, 1, 1]
+    assert engine.heard == ["1a", "1b", "2a", "2b"]

@@ -6,6 +6,7 @@ know how sounds are read, cut or joined again.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -31,6 +32,8 @@ class Job:
     timed_out: bool = False
     first_token_seconds: float | None = None
     """From the engine's call for its first piece."""
+    told: int = 0
+    """Final segments that were handed over: when the sound is tried again they are not repeated."""
     settled: str = ""
     """Text that was handed over as final, of a sound that was cut ..."""
     settled_until: float = 0.0
@@ -110,6 +113,8 @@ class PieceWatch:
         self._timeout_seconds = timeout_seconds
         self._newcomers = newcomers
         self._on_left = on_left
+        self._finals: Counter[int] = Counter()
+        """Final segments of each row in this try."""
         self._taken: set[int] = set()
         """Rows whose transcript is with its job already."""
 
@@ -126,7 +131,13 @@ class PieceWatch:
     def segment(self, index: int, segment: Segment, final: bool) -> None:
         """Hands a segment on, in source time."""
         sound, piece = self._pieces[index]
-        whole = len(self._jobs[sound].pieces) == 1  # else a seam may still change it
+        job = self._jobs[sound]
+        whole = len(job.pieces) == 1  # else a seam may still change it
+        if final and whole:
+            self._finals[index] += 1
+            if self._finals[index] <= job.told:
+                return
+            job.told += 1
         self._watch.segment(sound, segment.shifted(piece.start), final and whole)
 
     def cancelled(self, index: int) -> bool:
@@ -145,7 +156,6 @@ class PieceWatch:
         came: list[Waveform] = []
         for job in self._newcomers():
             index = len(self._jobs)
-            job.started = perf_counter()
             self._jobs.append(job)
             self._pieces.extend((index, piece) for piece in job.pieces)
             came.extend(job.pieces)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from multiprocessing import Pipe
 from pathlib import Path
+from threading import Thread
+from time import perf_counter, sleep
 from typing import TypeVar
 
 import numpy as np
@@ -18,7 +21,8 @@ from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve import lane as lanes
 from whisperlab.serve.lane import Lane, LaneObserver, LaneSettings
 from whisperlab.serve.queueing import Ticket
-from whisperlab.serve.worker import Recipe, Reply
+from whisperlab.serve.worker import Batch, Recipe, Reply, _Run
+from whisperlab.transcriber import Recognition
 from whisperlab.transcript import Finish
 
 pytest.importorskip("openvino", reason="the extra openvino is not installed")
@@ -139,3 +143,50 @@ def test_others_get_their_turn_when_the_batch_has_taken_sounds_for_long_enough(
         text(ticket)
     assert order[-1] == "last"  # callers take turns: the flood's last comes after both
     assert max(len(batch) for batch in seen.batches) <= 2
+
+
+def test_a_run_that_nobody_may_join_can_be_submitted_to_for_ever(sounds: list[Waveform]) -> None:
+    """Nobody reads the bell then: a ring for each sound would fill its pipe and stop the server."""
+    chosen = configuration("x", "engine=openvino", "engine.threads=1")
+    settings = LaneSettings(1, 0.0, queue_size=64, inference_seconds=PATIENCE_SECONDS)
+    opened = Lane("x", chosen.config, settings, LaneObserver())
+    opened.start()
+    try:
+        assert opened.loaded.result(PATIENCE_SECONDS).joins
+        running = opened.submit(sounds[9], ENGLISH, "a")
+        until = perf_counter() + PATIENCE_SECONDS
+        while running.started is None:
+            assert perf_counter() < until
+            sleep(0.001)
+        rung = Thread(target=ring, args=(opened, sounds[0], 20_000), daemon=True)
+        rung.start()
+        rung.join(PATIENCE_SECONDS)
+        assert not rung.is_alive()
+        assert text(running)
+    finally:
+        opened.close()
+
+
+def ring(lane: Lane, sound: Waveform, times: int) -> None:
+    """Submits and cancels, all the time while a sound is in the engine."""
+    for _ in range(times):
+        lane.cancel(lane.submit(sound, ENGLISH, "b"))
+
+
+def test_only_a_sound_that_was_sent_to_join_does() -> None:
+    """The next batch can be there before the worker has ended this one; it begins a run of its own."""
+    ours, theirs = Pipe()
+    sent = [
+        Batch([], [place], ENGLISH, joins) for place, joins in ((1, True), (2, False), (3, True))
+    ]
+    for batch in sent:
+        theirs.send(batch)
+    later: list[Batch] = []
+    run = _Run(ours, bytes(4), Batch([], [0], ENGLISH), _answer_nothing, later)
+    run.arrivals()
+    assert run.unanswered == {0, 1}
+    assert [batch.places for batch in later] == [[2], [3]]
+
+
+def _answer_nothing(recognition: Recognition) -> Reply:
+    raise AssertionError(recognition)

@@ -125,7 +125,7 @@ class TorchNetwork:
             for source in sources
         ]
         running = [place for place, source in enumerate(sources) if source != NEW]
-        if len(sources) > self._capacity():
+        if self._rounded(len(sources)) > self._capacity():
             self._make_own_room(sources, before)
         else:
             self._move([(place, sources[place]) for place in running], before)
@@ -174,7 +174,9 @@ class TorchNetwork:
     def _step(self, tokens: Sequence[int], sources: Sequence[int]) -> Tensor:
         """Returns logits ``(n_rows, vocabulary)`` on the device."""
         before = self._texts
-        if len(sources) > self._capacity():
+        windows = len({before.heard[source] for source in sources})
+        # A recorded step runs further rows along: there must be memory for these as well.
+        if self._rounded(windows) * (len(sources) // windows) > self._capacity():
             self._make_own_room(sources, before)
         else:
             self._move(list(enumerate(sources)), before)

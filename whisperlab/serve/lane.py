@@ -91,6 +91,8 @@ class Lane:
         """By the place that each has in the worker's batch."""
         self._bell, self._ring = multiprocessing.Pipe(duplex=False)
         """Heard while a batch runs that a sound may join."""
+        self._rung = False
+        """One ring at most lies in the pipe: a batch that nobody may join does not read it."""
         self._joins = False
         self._closing = False
         self._lost = False
@@ -156,7 +158,8 @@ class Lane:
                 raise not_loadable() if self._lost else draining()
             self._queue.add(ticket)
             self._changed.notify_all()
-            if self._joins and self._running:
+            if self._joins and self._running and not self._rung:
+                self._rung = True
                 self._ring.send_bytes(b"!")
         return ticket
 
@@ -302,6 +305,8 @@ class Lane:
         try:
             self._transcribe(batch[0], done)
         except WorkerLostError:
+            for ticket, reply in done:
+                ticket.finish(reply)  # first: the next worker may not come up
             self._bury(perf_counter() - started)
         else:
             seconds = perf_counter() - started
@@ -353,11 +358,14 @@ class Lane:
     def _await_word(self, worker: WorkerProcess, recipe: Recipe, until: float) -> None:
         """Waits for the worker's next message; lets sounds join meanwhile."""
         while True:
-            if perf_counter() < until:
+            # Read before sending: a worker that waits to be read takes no sounds.
+            if perf_counter() < until and not worker.connection.poll():
                 self._let_join(worker, recipe)
             ready = wait([worker.connection, self._bell])
             if self._bell in ready:
-                self._bell.recv_bytes()
+                with self._changed:
+                    self._bell.recv_bytes()
+                    self._rung = False
             if worker.connection in ready:
                 return
 
@@ -371,7 +379,7 @@ class Lane:
                 self._running[place], joining[place] = ticket, ticket.waveform
                 ticket.started = perf_counter()
         if joining:
-            worker.send(joining, recipe)
+            worker.send(joining, recipe, joins=True)
 
     def _bury(self, seconds: float) -> None:
         """Replaces a worker that died or hangs; sounds that may be innocent get another try, alone."""

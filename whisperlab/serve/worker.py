@@ -54,11 +54,13 @@ class Batch:
     """A batch as it travels: sounds without their samples, which follow as bytes.
 
     ``places`` are what the parent calls each of them by, until it is answered; also its flag.
+    ``joins``: it may be taken into a running batch of its recipe.
     """
 
     sounds: Sequence[Waveform]
     places: Sequence[int]
     recipe: Recipe
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ class Spelling(Protocol):
 class _Run:
     """A running batch, as a Transcriber's `Visited` watch: segments and replies go to the parent.
 
-    Sounds of the same recipe that the parent sends meanwhile join; ``later`` is what does not.
+    Sounds of the same recipe that the parent lets join do; ``later`` are those that wait, and those
+    that were waiting before.
     """
 
     def __init__(
@@ -141,8 +144,9 @@ class _Run:
         flags: Sequence[int],
         batch: Batch,
         reply: Callable[[Recognition], Reply],
+        later: list[Batch],
     ) -> None:
-        self.later: list[Batch] = []
+        self.later = later
         self.seconds: list[float] = []
         self.unanswered: set[int] = set()
         self._places: list[int] = []
@@ -162,7 +166,7 @@ class _Run:
     def arrivals(self) -> list[Waveform]:
         self._listen()
         came: list[Waveform] = []
-        while self.later and self.later[0].recipe == self._recipe:
+        while self.later and self.later[0].joins and self.later[0].recipe == self._recipe:
             batch = self.later.pop(0)
             self._take_in(batch)
             came.extend(batch.sounds)
@@ -269,7 +273,7 @@ def _answer_one(
     if batch is None:
         return False
     recipe = batch.recipe
-    run = _Run(connection, flags, batch, lambda one: _reply(transcriber, one, recipe))
+    run = _Run(connection, flags, batch, lambda one: _reply(transcriber, one, recipe), later)
     try:
         recognitions = _variant(transcriber, variants, recipe).recognise(batch.sounds, run)
         for index in sorted(run.unanswered):
@@ -278,7 +282,6 @@ def _answer_one(
         code = error.code if isinstance(error, UnsupportedOptionError) else "unsupported_value"
         for index in sorted(run.unanswered):
             run.answer(index, Reply(None, code, str(error), run.seconds[index]))
-    later.extend(run.later)
     return True
 
 

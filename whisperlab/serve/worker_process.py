@@ -71,15 +71,17 @@ class WorkerProcess:
         """The pipe, to wait for."""
         return self._connection
 
-    def send(self, waveforms: Mapping[int, Waveform], recipe: Recipe) -> None:
-        """Sends sounds by place, which begin a batch or join one of the same recipe.
+    def send(
+        self, waveforms: Mapping[int, Waveform], recipe: Recipe, *, joins: bool = False
+    ) -> None:
+        """Sends sounds by place, which begin a batch, or may join one of the same recipe.
 
         Raises:
             WorkerLostError: the worker is gone.
         """
         sounds = [waveform.cut(0, 0) for waveform in waveforms.values()]
         try:
-            self._connection.send(Batch(sounds, list(waveforms), recipe))
+            self._connection.send(Batch(sounds, list(waveforms), recipe, joins))
             for waveform in waveforms.values():
                 self._connection.send_bytes(waveform.samples.data.cast("B"))
         except OSError as error:
