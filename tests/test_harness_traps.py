@@ -49,8 +49,8 @@ def test_sound_is_padded_not_features(transcriber: Transcriber, clips: list[Path
     extractor = WhisperFeatureExtractor.from_pretrained(DIGITS)
     expected = extractor(padded, sampling_rate=16_000, return_tensors="np").input_features[0]
     np.testing.assert_allclose(
-        given, expected, atol=1e-5
-    )  # float32 spectra, one kernel or the other
+        given, expected, atol=5e-5
+    )  # float32 spectra, one kernel or the other; 1.6e-5 was seen on an Intel, a plateau is 1
 
 
 def test_the_batch_and_its_order_do_not_change_a_text(
