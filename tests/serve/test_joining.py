@@ -93,7 +93,9 @@ def test_sounds_join_leave_and_say_what_they_say_alone(
     assert got == [plain.transcribe(sound).text for sound in sounds[:9]]
     last = lane.submit(sounds[0], Recipe(DecodeOptions(language="de")), "other")
     text(last)  # by now the batch before has been told of
-    assert [len(batch) for batch in seen.batches[:1]] == [9]
+    assert (
+        max(len(batch) for batch in seen.batches) > 4
+    )  # two rows: the run was joined again and again
     starts = [ticket.started for ticket in tickets if ticket.started is not None]
     assert len(set(starts)) > 4  # two rows: the others came one by one
 

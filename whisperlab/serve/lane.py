@@ -87,12 +87,9 @@ class Lane:
         self._observer = observer
         self._changed = threading.Condition()
         self._queue = FairQueue(settings.queue_size)
-        self._running: dict[int, Ticket] = {}
-        """By the place that each has in the worker's batch."""
-        self._bell, self._ring = multiprocessing.Pipe(duplex=False)
-        """Heard while a batch runs that a sound may join."""
-        self._rung = False
-        """One ring at most lies in the pipe: a batch that nobody may join does not read it."""
+        self._running: dict[int, Ticket] = {}  # by the place that each has in the worker's batch
+        self._bell, self._ring = multiprocessing.Pipe(duplex=False)  # of sounds that may join
+        self._rung = False  # one ring at most lies there: a batch that nobody may join reads none
         self._joins = False
         self._closing = False
         self._lost = False
@@ -194,8 +191,6 @@ class Lane:
         if worker is not None:
             worker.kill()
         self._thread.join()
-
-    # The lane's thread
 
     def _run(self) -> None:
         failure: Exception = internal_error()  # unless it turns out to be a known one
@@ -326,8 +321,7 @@ class Lane:
             raise WorkerLostError("there is no worker")
         joins = self._joins and self._may_share(first)
         until = perf_counter() + (JOIN_SECONDS if joins else 0.0)
-        # A worker that hangs may neither take its sounds nor finish what it says: no wait for the
-        # pipe can be trusted with the time.
+        # A worker that hangs may neither take nor say all: no wait for its pipe knows the time.
         limit = self._settings.inference_seconds + (JOIN_SECONDS if joins else 0.0) + HANG_SECONDS
         watchdog = threading.Timer(limit, worker.kill)
         watchdog.daemon = True
