@@ -91,15 +91,28 @@ def test_an_unknown_variable_is_an_error_not_a_shrug() -> None:
         compose("serve", environment_overrides({"WHISPERLAB_SERVE_BEEM": "1"}))
 
 
-def offer_of(*overrides: str) -> Offer:
+def offer_of(*overrides: str, config_dir: Path | None = None) -> Offer:
     config = compose("serve", overrides)
-    return offered(config, serve_settings(config), "default")
+    return offered(config, serve_settings(config), "default", config_dir)
 
 
 def test_presets_are_offered_once_each_the_composed_one_first() -> None:
     offer = offer_of("serve.presets=[baseline,default]")
     assert [one.name for one in offer] == ["default", "baseline"]
     assert offer.find("whisper-1") is offer.default
+
+
+@pytest.mark.parametrize("module", ["whisperlab.serve", "whisperlab.app"])
+def test_a_preset_of_ones_own_folder_is_offered(tmp_path: Path, module: str) -> None:
+    (tmp_path / "preset").mkdir()
+    (tmp_path / "preset" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /engine: replay\nengine:\n  default_text: own words\n"
+    )
+    offer = offer_of("serve.presets=[mine]", config_dir=tmp_path)
+    assert [one.config["engine"].get("default_text") for one in offer] == [None, "own words"]
+    command = [sys.executable, "-m", module, "--config-dir", str(tmp_path), "serve.presets=[mine]", "host=0.0.0.0"]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert "serve.keys_file" in done.stderr  # what is asked once everything offered is known
 
 
 def test_aliases_point_at_what_is_offered() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from whisperlab.config.command import chosen, overridden
+from whisperlab.config.command import chosen, overridden, own_config_dir
 from whisperlab.errors import ConfigError
 from whisperlab.serve import logs
 from whisperlab.serve.application import create_app
@@ -36,7 +36,7 @@ def serve(config: Mapping[str, Any], mount: Mount | None = None) -> int:
     """
     settings = serve_settings(config)
     check_run_alone(settings, overridden())
-    offer = offered(config, settings, chosen("preset") or "default")
+    offer = offered(config, settings, chosen("preset") or "default", own_config_dir())
     check_exposure(settings)
     logs.configure(settings.log_level)
     announce(offer)

@@ -131,8 +131,12 @@ class Offer:
         return self._by_name.get(self.aliases.get(name, name))
 
 
-def offered(config: Mapping[str, Any], settings: ServeSettings, name: str) -> Offer:
+def offered(
+    config: Mapping[str, Any], settings: ServeSettings, name: str, config_dir: Path | None = None
+) -> Offer:
     """Returns what ``config`` and ``settings`` offer; the composed transcriber is called ``name``.
+
+    ``config_dir`` is where presets of one's own are, as ``--config-dir`` says.
 
     Raises:
         ConfigError: a run has not finished, a preset does not exist, a value is wrong.
@@ -144,7 +148,7 @@ def offered(config: Mapping[str, Any], settings: ServeSettings, name: str) -> Of
     known = {configuration.name for configuration in configurations}
     for preset in settings.presets:
         if preset not in known:
-            composed = compose("transcriber", [f"preset={preset}"])
+            composed = compose("transcriber", [f"preset={preset}"], config_dir)
             configurations.append(
                 Configuration(preset, {key: composed[key] for key in TRANSCRIBER_KEYS})
             )
