@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from axe_findings import serious
 from compared_runs import SAID, outcome, run, wrong
 from html_page import HOSTILE
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -205,6 +206,7 @@ def test_nothing_runs_out_of_the_window_and_text_can_be_read(
     page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     opened(page, written(tmp_path, "none"))
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert serious(page) == []
     # WCAG 2.2, 1.4.3: 4.5 to 1
     assert page.evaluate(CONTRAST) >= 4.5
 

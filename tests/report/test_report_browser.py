@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from app_browser import open_browser
+from axe_findings import serious
 
 from whisperlab.experiment.result import RunResult
 from whisperlab.metric.alignment import Edit, align
@@ -110,3 +112,19 @@ def test_hostile_text_stays_text(dom: Dom, result: RunResult) -> None:
     assert "<title>owned" not in document
     assert "<img" not in document
     assert len(ids(document)) == 1
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_and_nothing_lies_beside_the_page(
+    result: RunResult, alignments: Mapping[str, tuple[Edit, ...]], scheme: str
+) -> None:
+    long = Outcome("z-1", State.OK, "word", "word", slices={"corpus": "a-very-long-name-" * 4})
+    longer = replace(result, outcomes=(*result.outcomes, long))
+    path = write_report(longer, alignments)
+    with open_browser() as browser:
+        page = browser.new_page(color_scheme=scheme)
+        page.goto(path.as_uri())
+        for width in (400, 1400):
+            page.set_viewport_size({"width": width, "height": 1000})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert serious(page) == [], width

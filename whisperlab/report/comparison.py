@@ -16,7 +16,7 @@ from whisperlab.report.comparison_rows import MOST_ROWS, embedded
 from whisperlab.report.difference_slices import slices
 from whisperlab.report.difference_summary import run_names, summary
 from whisperlab.report.document import document, page_file, write_pages
-from whisperlab.report.markup import Markup, element, joined
+from whisperlab.report.markup import Markup, element, joined, scrolled
 from whisperlab.report.run_card import code_version, system
 from whisperlab.report.table import configuration_differences
 
@@ -111,8 +111,8 @@ def _settings(comparison: Comparison) -> Markup:
         for key, values in differing.items()
     ]
     shown = (
-        element(
-            "div",
+        scrolled(
+            "Settings that differ",
             element("table", element("thead", head), element("tbody", *rows), class_="slices left"),
             class_="scroll card table",
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from whisperlab.experiment.comparison import Comparison, RunDifference
 from whisperlab.metric.matched_pairs import NORMAL_SEGMENTS, MatchedPairs
 from whisperlab.report import notation
-from whisperlab.report.markup import Markup, element, joined
+from whisperlab.report.markup import Markup, element, joined, scrolled
 from whisperlab.report.run_card import system
 from whisperlab.report.summary import METRIC_TITLES
 from whisperlab.report.table import configuration_differences
@@ -138,4 +138,4 @@ def _rates(comparison: Comparison) -> Markup:
             )
     head = element("tr", *[element("th", heading) for heading in RATE_HEADINGS])
     table = element("table", element("thead", head), element("tbody", *rows), class_="slices")
-    return element("div", table, class_="scroll card table")
+    return scrolled("Rates", table, class_="scroll card table")

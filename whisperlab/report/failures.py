@@ -18,7 +18,7 @@ from whisperlab.experiment.failure_summary import (
 from whisperlab.metric.calibration import RiskCoverage
 from whisperlab.report import notation
 from whisperlab.report.drawing import INK, new_axes, svg
-from whisperlab.report.markup import Markup, element, joined
+from whisperlab.report.markup import Markup, element, joined, scrolled
 
 LINKED = 3
 """Utterances that a table row names; all of them are marked in the rows below."""
@@ -49,7 +49,7 @@ def failures(found: Failures | None, link: Link) -> Markup:
     return element(
         "section",
         element("h2", "Failures"),
-        element("div", _table(found.kinds, link), class_="scroll"),
+        scrolled("Failures", _table(found.kinds, link)),
         element("div", *cards, class_="cards spaced"),
         _calibration(found.calibration),
         id="failures",

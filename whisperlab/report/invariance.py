@@ -20,7 +20,7 @@ from whisperlab.metric.paired import Difference
 from whisperlab.report import notation
 from whisperlab.report.document import document, write_pages
 from whisperlab.report.markdown import markdown_table
-from whisperlab.report.markup import Markup, element
+from whisperlab.report.markup import Markup, element, scrolled
 from whisperlab.report.run_card import system
 
 PAGE, JSON = "invariance.html", "invariance.json"
@@ -121,7 +121,7 @@ def page(found: Invariance) -> str:
                 "section",
                 element("h2", "What changed"),
                 element("p", conclusion(found), class_="note"),
-                element("div", _table(found), class_="card heat"),
+                scrolled("Verdicts", _table(found), class_="card heat"),
                 id="circumstances",
             ),
             element("section", element("h2", "Changed texts"), *details, id="changed")
@@ -220,10 +220,6 @@ def _changed(one: Circumstance) -> Markup:
     return element(
         "details",
         element("summary", f"{one.name}: {_share(one)}"),
-        element(
-            "div",
-            element("table", element("thead", head), element("tbody", *rows)),
-            class_="scroll",
-        ),
+        scrolled(one.name, element("table", element("thead", head), element("tbody", *rows))),
         class_="card changed",
     )

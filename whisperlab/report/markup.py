@@ -35,6 +35,15 @@ def element(name: str, /, *children: str, **attributes: str) -> Markup:
     return Markup(start) if name in VOID else Markup(f"{start}{joined(*children)}</{name}>")
 
 
+def scrolled(name: str, *children: str, class_: str = "scroll") -> Markup:
+    """Returns children that may be larger than their place: a named region, scrolled by keyboard too.
+
+    >>> scrolled("Rates", element("table"))
+    '<div class="scroll" tabindex="0" role="region" aria-label="Rates"><table></table></div>'
+    """
+    return element("div", *children, class_=class_, tabindex="0", role="region", aria_label=name)
+
+
 def joined(*children: str) -> Markup:
     """Returns the children one after the other, escaped unless they are ``Markup``."""
     return Markup(

@@ -20,7 +20,7 @@ from whisperlab.experiment.matrix import Cell, Matrix
 from whisperlab.report import notation
 from whisperlab.report.document import document, write_pages
 from whisperlab.report.markdown import markdown_table
-from whisperlab.report.markup import Markup, element, joined
+from whisperlab.report.markup import Markup, element, joined, scrolled
 from whisperlab.report.run_card import system
 from whisperlab.report.table import configuration_differences
 
@@ -123,7 +123,9 @@ def page(found: Matrix) -> str:
                 element("p", _legend(found, "underlined"), class_="detail"),
             ),
         ),
-        element("main", element("section", element("div", table, class_="card heat"), id="matrix")),
+        element(
+            "main", element("section", scrolled("Rates", table, class_="card heat"), id="matrix")
+        ),
     )
     return document(title, body, styles=("report.css", "matrix.css"))
 

@@ -23,7 +23,7 @@ def run_card(result: RunResult) -> Markup:
             "div",
             _block("Identity", _identity(result)),
             _block("Recogniser", _recogniser(card)),
-            _block("Preprocessing, in order", [("", _chain(card))]),
+            _card("Preprocessing, in order", _chain(card)),
             _block("Decoding", _entries(card.config.get("decode"))),
             _block("Data", _data(card)),
             _block("Machine", _entries(card.hardware)),
@@ -78,7 +78,7 @@ def _data(card: RunCard) -> Iterator[tuple[str, str]]:
 def _chain(card: RunCard) -> Markup:
     steps = preprocessing(card.config)
     if not steps:
-        return joined("none")
+        return element("p", "none")
     return element(
         "ol",
         *[
@@ -174,8 +174,10 @@ def code(text: str) -> Markup:
 
 
 def _block(title: str, entries: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> Markup:
-    lines = [
-        joined(element("dt", name) if name else "", element("dd", value)) for name, value in entries
-    ]
-    body = element("dl", *lines) if lines else element("p", "nothing recorded", class_="detail")
+    lines = [joined(element("dt", name), element("dd", value)) for name, value in entries]
+    nothing = element("p", "nothing recorded", class_="detail")
+    return _card(title, element("dl", *lines) if lines else nothing)
+
+
+def _card(title: str, body: Markup) -> Markup:
     return element("div", element("h3", title), body, class_="card")

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from whisperlab.experiment.result import SliceScore
 from whisperlab.report import notation
-from whisperlab.report.markup import Markup, element
+from whisperlab.report.markup import Markup, element, scrolled
 
 OPEN_UP_TO_VALUES = 12
 """A column with more values starts folded, so that 150 speakers do not hide what comes after."""
@@ -48,7 +48,7 @@ def value_table(headings: Sequence[str], rows: Sequence[Markup], summary: str) -
     return element(
         "details",
         element("summary", summary, count),
-        element("div", table, class_="scroll"),
+        scrolled(summary, table),
         **opened,
     )
 
