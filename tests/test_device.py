@@ -12,6 +12,7 @@ import pydantic
 import pytest
 import torch
 
+from whisperlab import device
 from whisperlab.device import (
     CPU_BATCH_SIZE,
     CUDA_BATCH_SIZE,
@@ -23,6 +24,7 @@ from whisperlab.device import (
     default_batch_size,
     gpu_clocks_mhz,
     hardware,
+    has_amx,
     peak_allocated_bytes,
     precisions,
     require,
@@ -190,3 +192,16 @@ def test_describing_the_machine_and_resolving_the_cpu_import_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("flags", "expected"), [
+    ("fpu avx512_bf16 amx_bf16 amx_tile amx_int8", True),
+    ("fpu avx512_bf16 avx512_vnni", False),
+    (None, False),
+])  # fmt: skip
+def test_amx_is_told_by_the_processor_s_flags(
+    monkeypatch: pytest.MonkeyPatch, flags: str | None, expected: bool
+) -> None:
+    described = [("model name", "One"), *([] if flags is None else [("flags", flags)])]
+    monkeypatch.setattr(device, "_processor", lambda: described)
+    assert has_amx() is expected

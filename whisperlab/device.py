@@ -254,6 +254,12 @@ def _processor() -> list[tuple[str, str]]:
     return [(key.strip(), value.strip()) for key, _, value in pairs if value.strip()]
 
 
+def has_amx() -> bool:
+    """Returns whether the processor multiplies bfloat16 by AMX: Intel's servers from Sapphire Rapids on."""
+    flags = next((value for key, value in _processor() if key == "flags"), "")
+    return "amx_bf16" in flags.split()
+
+
 def _name(described: list[tuple[str, str]]) -> str:
     named = (value for key, value in described if key == "model name")
     return next(named, platform.processor() or platform.machine())

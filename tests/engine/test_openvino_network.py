@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from transformers import WhisperConfig, WhisperForConditionalGeneration
 from whisperlab.engine.decoding.network import Floats
 from whisperlab.engine.whisper_shape import read_shape
 from whisperlab.engine.whisper_weights import Weights
+from whisperlab.errors import ModelError
 
 pytest.importorskip("openvino", reason="the extra openvino is not installed")
 
+from whisperlab.engine import openvino_network
+from whisperlab.engine.openvino_graph import Storage
 from whisperlab.engine.openvino_network import OpenvinoNetwork
 
 CLOSE = 2e-4
@@ -49,11 +53,13 @@ def written(folder: Path, sizes: dict[str, Any], dtype: torch.dtype = torch.floa
     )
 
 
-def network(folder: Path, *, n_frames: int | None = 3000) -> OpenvinoNetwork:
+def network(
+    folder: Path, *, n_frames: int | None = 3000, storage: Storage = "float32"
+) -> OpenvinoNetwork:
     return OpenvinoNetwork(
         Weights(folder),
         read_shape(folder),
-        "float32",
+        storage,
         half=False,
         threads=1,
         n_frames=n_frames,
@@ -159,3 +165,30 @@ def test_half_precision_checkpoints_are_widened(tmp_path: Path, dtype: torch.dty
     np.testing.assert_array_equal(weights.tensor(name), stored)
     rows = np.array([[3, 1], [2, 3]])
     np.testing.assert_array_equal(weights.rows(name, rows), stored[rows])
+
+
+def test_a_checkpoint_that_shrank_while_it_was_used_is_refused(tmp_path: Path) -> None:
+    written(tmp_path, SHAPES["turbo's, 128 mels"])
+    weights = Weights(tmp_path)
+    (file,) = tmp_path.glob("*.safetensors")
+    os.truncate(file, 0)
+    with pytest.raises(ModelError, match="ends within a tensor"):
+        weights.tensor("encoder.embed_positions.weight")
+
+
+def test_int8_weights_unpacked_for_amx_are_the_packed_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, SHAPES["multilingual, 80 mels"])
+    window = np.random.default_rng(3).normal(size=(80, 3000)).astype(np.float32)
+    keys = {}
+    for amx in (False, True):
+        monkeypatch.setattr(openvino_network, "has_amx", lambda amx=amx: amx)
+        found = network(tmp_path, storage="int8")
+        found.hear([window])
+        keys[amx] = found._windows["key.1"].data.copy()  # the last thing the encoder computes
+    exact = network(tmp_path)
+    exact.hear([window])
+    wanted = exact._windows["key.1"].data
+    np.testing.assert_allclose(keys[True], keys[False], atol=CLOSE, rtol=CLOSE)
+    assert np.abs(keys[True] - wanted).max() > CLOSE  # the weights are rounded, not float32

@@ -33,11 +33,15 @@ INT8_LIMIT = 127
 
 
 class _Layers:
-    """Writes layers over the tensors of one checkpoint, in one storage."""
+    """Writes layers over the tensors of one checkpoint, in one storage.
 
-    def __init__(self, weights: Weights, storage: Storage) -> None:
+    ``unpacked`` int8 weights are rounded as int8 is and held in the precision that computes.
+    """
+
+    def __init__(self, weights: Weights, storage: Storage, *, unpacked: bool = False) -> None:
         self._weights = weights
         self._storage = storage
+        self._unpacked = unpacked
 
     def norm(self, x: Any, name: str) -> Any:
         axes = ops.constant(np.array([-1], dtype=np.int64))
@@ -56,6 +60,8 @@ class _Layers:
             largest = np.abs(matrix[part]).max(axis=1, keepdims=True)
             scales[part] = np.where(largest == 0, 1, largest / INT8_LIMIT)
             rounded[part] = np.rint(matrix[part] / scales[part])
+        if self._unpacked:
+            return _constant(rounded * scales)
         return ops.multiply(ops.convert(ops.constant(rounded), "f32"), _constant(scales))
 
     def product(self, x: Any, matrix: Floats, bias: Floats | None) -> Any:
@@ -92,7 +98,13 @@ class _Layers:
 
 
 def encoder(
-    weights: Weights, shape: Shape, storage: Storage, memory: ov.Type, n_frames: int | None
+    weights: Weights,
+    shape: Shape,
+    storage: Storage,
+    memory: ov.Type,
+    n_frames: int | None,
+    *,
+    unpacked: bool = False,
 ) -> ov.Model:
     """Returns the encoder with the decoder's cross attention keys and values behind it.
 
@@ -100,7 +112,7 @@ def encoder(
     ``key.N`` and ``value.N`` of each decoder layer, ``(1, heads, head_width, n_frames / 2)`` in the
     type ``memory``.
     """
-    layers = _Layers(weights, storage)
+    layers = _Layers(weights, storage, unpacked=unpacked)
     frames = -1 if n_frames is None else n_frames
     features = _input([1, shape.n_mels, frames], np.float32, "features")
     x = features

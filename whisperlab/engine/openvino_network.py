@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
+from whisperlab.device import has_amx
 from whisperlab.engine import openvino_graph as graph
 from whisperlab.engine.decoding.network import NEW, Beginning, Floats, free_numbers
 from whisperlab.engine.whisper_shape import Shape
@@ -61,8 +62,9 @@ class OpenvinoNetwork:
         self._memory = ov.Type.bf16 if half else ov.Type.f32
         self._core = ov.Core()
         self._settings = _settings(storage, half=half, threads=threads)
+        # AMX computes int8 weights in bfloat16: OpenVINO would unpack them for every clip anew.
         self._encoder = self._request(
-            graph.encoder(weights, shape, storage, self._memory, n_frames)
+            graph.encoder(weights, shape, storage, self._memory, n_frames, unpacked=has_amx())
         )
         self._decoder = self._request(graph.decoder(weights, shape, storage, self._memory))
         self._aligner: ov.InferRequest | None = None

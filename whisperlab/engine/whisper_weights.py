@@ -1,15 +1,17 @@
 """A Whisper checkpoint's tensors as numpy arrays, read from safetensors as they are needed.
 
-Owns the mapping of files into memory and the widening of half precisions to float32. It does not
+Owns the reading of files and the widening of half precisions to float32. It does not
 know layers. Format: see ``engine/checkpoint.py``, which has looked at the files before.
 """
 
 from __future__ import annotations
 
 import json
-import mmap
 import struct
+import weakref
 from dataclasses import dataclass
+from io import BufferedReader
+from math import prod
 from pathlib import Path
 from typing import Final
 
@@ -29,25 +31,36 @@ _BFLOAT16_SHIFT: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
-    """Where a tensor lies, the type it was written in, and the array over the mapped file.
+    """Where a tensor lies in a file that is open, its shape, and the type it was written in.
 
-    A whole tensor is read from the file: read through the mapping, its pages would stay in memory.
+    It is read, not mapped: pages that are looked at through a mapping stay in memory.
     """
 
-    path: Path
+    file: BufferedReader
     offset: int
-    array: npt.NDArray[np.generic]
+    shape: tuple[int, ...]
     kind: str
 
     def whole(self) -> Floats:
-        stored = self.array
-        read = np.fromfile(self.path, stored.dtype, count=stored.size, offset=self.offset)
-        return self._widened(read.reshape(stored.shape))
+        return self._read(0, prod(self.shape)).reshape(self.shape)
 
     def rows(self, indices: npt.NDArray[np.intp]) -> Floats:
-        return self._widened(self.array[indices])
+        width = prod(self.shape[1:])
+        found = np.empty((indices.size, width), np.float32)
+        for row, index in enumerate(indices.flat):
+            found[row] = self._read(int(index) * width, width)
+        return found.reshape(*indices.shape, *self.shape[1:])
 
-    def _widened(self, stored: npt.NDArray[np.generic]) -> Floats:
+    def _read(self, first: int, count: int) -> Floats:
+        """Returns ``count`` numbers from number ``first`` on, in float32."""
+        kind = np.dtype(_STORED[self.kind])
+        stored = np.empty(count, kind)
+        self.file.seek(self.offset + first * kind.itemsize)
+        if self.file.readinto(stored.data) != stored.nbytes:
+            raise ModelError(
+                f"{self.file.name}: the file ends within a tensor; fetch the checkpoint again",
+                code="damaged_checkpoint",
+            )
         if self.kind == "BF16":
             return (stored.astype(np.uint32) << _BFLOAT16_SHIFT).view(np.float32)
         return stored.astype(np.float32, copy=False)
@@ -63,7 +76,7 @@ class Weights:
         self._folder = folder
         self._tensors: dict[str, _Stored] = {}
         for path in checkpoint.weight_files(folder):
-            self._map(path)
+            self._open(path)
 
     def __contains__(self, name: str) -> bool:
         return name in self._tensors
@@ -88,12 +101,11 @@ class Weights:
             )
         return self._tensors[name]
 
-    def _map(self, path: Path) -> None:
-        with path.open("rb") as file:
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-        (length,) = _LENGTH.unpack_from(mapped)
-        first = _LENGTH.size + length
-        header = json.loads(mapped[_LENGTH.size : first])
+    def _open(self, path: Path) -> None:
+        file = path.open("rb")
+        weakref.finalize(self, file.close)
+        (length,) = _LENGTH.unpack(file.read(_LENGTH.size))
+        header = json.loads(file.read(length))
         for name, entry in header.items():
             if name == "__metadata__":
                 continue
@@ -103,11 +115,8 @@ class Weights:
                     f"{path}: expected weights in float16, bfloat16 or float32, got {name} in {kind}; "
                     "give the unquantised checkpoint"
                 )
-            begin, end = entry["data_offsets"]
-            stored = np.dtype(_STORED[kind])
-            array = np.frombuffer(
-                mapped, stored, count=(end - begin) // stored.itemsize, offset=first + begin
-            )
+            begin, _ = entry["data_offsets"]
+            offset = _LENGTH.size + length + begin
             self._tensors[name.removeprefix("model.")] = _Stored(
-                path, first + begin, array.reshape(entry["shape"]), kind
+                file, offset, tuple(entry["shape"]), kind
             )
