@@ -10,12 +10,18 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter
+from typing import Final
+
+import numpy as np
 
 from whisperlab.audio import Waveform
 from whisperlab.engine.protocol import Watch
 from whisperlab.errors import WhisperlabError
 from whisperlab.stopwatch import Stopwatch
 from whisperlab.transcript import RETRY_WAIT, Finish, Segment, Transcript
+
+NO_SAMPLES: Final = np.zeros(0, dtype=np.float32)
+"""Of a piece that is done: others may join for long, and its samples would be kept as long."""
 
 
 @dataclass(slots=True)
@@ -26,6 +32,8 @@ class Job:
     audio_seconds: float | None = None
     pieces: list[Waveform] = field(default_factory=list)
     transcripts: list[Transcript] = field(default_factory=list)
+    joined: Transcript | None = None
+    """Of all pieces, which are no longer kept then: the sound has left before its batch was done."""
     error: WhisperlabError | None = None
     batch_size: int = 1
     started: float | None = None
@@ -115,6 +123,8 @@ class PieceWatch:
         self._on_left = on_left
         self._finals: Counter[int] = Counter()
         """Final segments of each row in this try."""
+        self._early: dict[int, Transcript] = {}
+        """Of rows that have left before other pieces of their sound."""
         self._taken: set[int] = set()
         """Rows whose transcript is with its job already."""
 
@@ -165,10 +175,16 @@ class PieceWatch:
 
     def left(self, index: int, transcript: Transcript) -> None:
         """Takes the transcript of a row, and tells of its sound if that is all of it."""
-        sound, piece = self._pieces[index]
+        sound, _ = self._pieces[index]
         job = self._jobs[sound]
-        if len(job.pieces) == 1:  # of several the first need not end first
-            own = sum(transcript.stages.values())
-            take(job, piece, transcript, own, len(self._pieces))
-            self._taken.add(index)
-            self._on_left(sound)
+        self._early[index] = transcript
+        rows = [row for row, (one, _) in enumerate(self._pieces) if one == sound]
+        # The first piece need not end first, and later ones may wait for another call.
+        if len(job.transcripts) + len(rows) < len(job.pieces) or not self._early.keys() >= {*rows}:
+            return
+        for row in rows:
+            piece, own = self._pieces[row][1], self._early.pop(row)
+            take(job, piece, own, sum(own.stages.values()), len(self._pieces))
+            self._taken.add(row)
+            self._pieces[row] = (sound, piece.with_samples(NO_SAMPLES))
+        self._on_left(sound)

@@ -194,10 +194,17 @@ class Transcriber:
         engine, jobs = self.load(), list(jobs)  # further ones may join
         pieces = [(index, piece) for index, job in enumerate(jobs) for piece in job.pieces]
         listener = watch if watch is not None else SilentWatch()
+        guests = listener if isinstance(listener, Visited) else None
+        for index, job in enumerate(jobs):
+            if not job.pieces:
+                self._tell_done(index, jobs, listener)
         # An engine may bound itself; who listens waits for the first pieces.
         at_once = max(1, len(pieces) if watch is None and _rows(engine) else len(jobs))
         for first in range(0, len(pieces), at_once):
-            self._run(engine, jobs, pieces[first : first + at_once], listener)
+            chunk = pieces[first : first + at_once]
+            # Who joins would hold up the later pieces of those who were there before.
+            is_last = first + at_once >= len(pieces)
+            self._run(engine, jobs, chunk, listener, guests if is_last else None)
         return [self._finish(job) for job in jobs]
 
     def _prepare(self, source: Source) -> Job:
@@ -228,8 +235,12 @@ class Transcriber:
         jobs: list[Job],
         pieces: Sequence[tuple[int, Waveform]],
         watch: Watch,
+        guests: Visited | None = None,
     ) -> None:
-        """Transcribes ``pieces`` together; on a failure halves them until the culprit stands alone."""
+        """Transcribes ``pieces``, and what ``guests`` brings, together.
+
+        On a failure halves them until the culprit stands alone: who joined then would hide it.
+        """
         rows = still_wanted(pieces, jobs, watch, self.options.timeout_seconds)
         if not rows:
             return
@@ -242,7 +253,7 @@ class Transcriber:
             rows,
             jobs,
             self.options.timeout_seconds,
-            lambda: self.prepare(watch.arrivals()) if isinstance(watch, Visited) else (),
+            lambda: () if guests is None else self.prepare(guests.arrivals()),
             lambda index: self._tell_done(index, jobs, watch),
         )
         results: Sequence[Transcript | WhisperlabError]
@@ -275,16 +286,21 @@ class Transcriber:
             return
         for index, _ in pieces:
             jobs[index].error = _as_inference_error(error)
+            self._tell_done(index, jobs, watch)
 
     def _tell_done(self, index: int, jobs: Sequence[Job], watch: Watch) -> None:
+        """Hands over what became of a sound, of which no more is kept than that."""
         if isinstance(watch, Visited):
-            watch.done(index, self._finish(jobs[index]))
+            job = jobs[index]
+            recognition = self._finish(job)
+            job.joined, job.pieces = recognition.transcript, []
+            watch.done(index, recognition)
 
     def _tell_settled(self, index: int, job: Job, watch: Watch) -> None:
         """Hands over what the pieces transcribed so far have settled of a sound that was cut."""
         done = len(job.transcripts)
-        if isinstance(watch, SilentWatch) or job.error is not None:
-            return  # nobody listens, or there will be no text
+        if isinstance(watch, SilentWatch) or job.error is not None or job.joined is not None:
+            return  # nobody listens, there will be no text, or all of it was handed over
         if len(job.pieces) == 1 or not done:
             return  # the engine's own segments were final
         upcoming = job.pieces[done] if done < len(job.pieces) else None
@@ -306,7 +322,9 @@ class Transcriber:
         first = job.first_token_seconds
         transcript = None
         if job.error is None:
-            transcript = self.segmentation.join(job.pieces, job.transcripts)
+            transcript = job.joined
+            if transcript is None:
+                transcript = self.segmentation.join(job.pieces, job.transcripts)
         return Recognition(
             transcript=transcript,
             error=job.error,

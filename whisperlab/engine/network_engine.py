@@ -116,6 +116,7 @@ class NetworkEngine:
     ) -> dict[int, Transcript]:
         """Returns transcripts by index; sounds that join get the next of ``numbers``."""
         said = [_Said() for _ in waveforms]
+        durations = [waveform.duration_seconds for waveform in waveforms]
         transcripts: dict[int, Transcript] = {}
         names = _language_names() if plan.words else {}
         sounds = [self._sound(waveform) for waveform in waveforms]
@@ -123,7 +124,7 @@ class NetworkEngine:
         def on_segment(row: Row, decoded: DecodedSegment) -> None:
             segment = segment_of(
                 decoded,
-                duration_seconds=waveforms[row.number].duration_seconds,
+                duration_seconds=durations[row.number],
                 text=self._text.decode(decoded.tokens),
                 speller=lambda: self._text.tokenizer,
                 language=names.get(self._language(options, row) or "en", "english"),
@@ -143,7 +144,9 @@ class NetworkEngine:
             came = watch.arrivals() if isinstance(watch, Joining) else ()
             for waveform in came:
                 group.append(next(numbers))
-                waveforms.append(waveform)
+                durations.append(
+                    waveform.duration_seconds
+                )  # its samples are kept by who needs them
                 said.append(_Said())
             return [self._sound(waveform) for waveform in came]
 
