@@ -8,7 +8,7 @@ from serve_replay import replay, tone
 
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.lane import Lane, LaneObserver, LaneSettings
-from whisperlab.serve.worker import Recipe
+from whisperlab.serve.messages import Recipe
 
 if __name__ == "__main__":
     configuration = replay("x", "engine.default_text=late", "engine.seconds_per_utterance=3600")

@@ -11,9 +11,9 @@ from serve_replay import replay
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.errors import UnsupportedOptionError
 from whisperlab.serve.answers import answer, seeks, token_usage, verbose
+from whisperlab.serve.messages import Recipe, Reply, Token
 from whisperlab.serve.parameters import ResponseFormat, Wanted
 from whisperlab.serve.problems import ApiError
-from whisperlab.serve.worker import Recipe, Reply, Token
 from whisperlab.transcript import Segment, Transcript, Word
 
 SEGMENTS = (

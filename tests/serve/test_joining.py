@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from multiprocessing import Pipe
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from threading import Thread
 from time import perf_counter, sleep
@@ -13,21 +16,25 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
+from decoder_processes import until
 from serve_replay import configuration
 
 from whisperlab import load
 from whisperlab.audio import Waveform, decode
 from whisperlab.engine.options import DecodeOptions
-from whisperlab.serve import lane as lanes
+from whisperlab.serve import run as runs
 from whisperlab.serve.lane import Lane, LaneObserver, LaneSettings
+from whisperlab.serve.messages import Recipe, Reply
+from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import Ticket
-from whisperlab.serve.worker import Batch, Recipe, Reply, _Run
-from whisperlab.transcriber import Recognition
+from whisperlab.serve.run import Left
+from whisperlab.transcriber import Transcriber
 from whisperlab.transcript import Finish
 
 pytest.importorskip("openvino", reason="the extra openvino is not installed")
 
 ENGLISH = Recipe(DecodeOptions(language="en"))
+GERMAN = Recipe(DecodeOptions(language="de"))
 PATIENCE_SECONDS = 120.0
 
 
@@ -38,10 +45,10 @@ class Seen(LaneObserver):
     """Keeps which sounds went together."""
 
     def __init__(self) -> None:
-        self.batches: list[list[Ticket]] = []
+        self.batches: list[int] = []
 
-    def batch_done(self, name: str, batch: Sequence[Ticket], seconds: float) -> None:
-        self.batches.append(list(batch))
+    def batch_done(self, name: str, sounds: Sequence[Left], seconds: float) -> None:
+        self.batches.append(len(sounds))
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +61,12 @@ def sounds(test_data: Path) -> list[Waveform]:
     return [*found[:9], Waveform(np.concatenate([sound.samples for sound in found[9:]]))]
 
 
+@pytest.fixture(scope="module")
+def words(sounds: list[Waveform]) -> list[Waveform]:
+    """Sounds of which a pipe holds a few that a worker has not read."""
+    return [sound.cut(0, 11_200) for sound in sounds[:9]]
+
+
 @pytest.fixture
 def seen() -> Seen:
     return Seen()
@@ -61,7 +74,7 @@ def seen() -> Seen:
 
 @pytest.fixture
 def lane(seen: Seen, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lane]:
-    monkeypatch.setattr(lanes, "JOIN_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(runs, "JOIN_SECONDS", PATIENCE_SECONDS)
     chosen = configuration("x", "engine=openvino", "engine.threads=1")
     settings = LaneSettings(2, 0.0, queue_size=64, inference_seconds=PATIENCE_SECONDS)
     opened = Lane("x", chosen.config, settings, seen)
@@ -84,111 +97,136 @@ def text(ticket: Ticket) -> str:
     return transcript.text
 
 
+@contextmanager
+def stopped(lane: Lane) -> Iterator[int]:
+    """Halts the lane's worker, so that what is submitted meanwhile meets in one run."""
+    pid = lane.worker_pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield pid
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGCONT)
+
+
+@cache
+def alone(sound: Waveform) -> str:
+    """What a sound says by itself, in this process."""
+    return plain().transcribe(sound).text
+
+
+@cache
+def plain() -> Transcriber:
+    return load("default", "engine=openvino", "decode.language=en")
+
+
 def test_sounds_join_leave_and_say_what_they_say_alone(
     lane: Lane, seen: Seen, sounds: list[Waveform]
 ) -> None:
-    tickets = [lane.submit(sound, ENGLISH, f"caller{n}") for n, sound in enumerate(sounds[:9])]
-    got = [text(ticket) for ticket in tickets]
-    plain = load("default", "engine=openvino", "decode.language=en")
-    assert got == [plain.transcribe(sound).text for sound in sounds[:9]]
-    last = lane.submit(sounds[0], Recipe(DecodeOptions(language="de")), "other")
-    text(last)  # by now the batch before has been told of
-    assert (
-        max(len(batch) for batch in seen.batches) > 4
-    )  # two rows: the run was joined again and again
-    starts = [ticket.started for ticket in tickets if ticket.started is not None]
-    assert len(set(starts)) > 4  # two rows: the others came one by one
+    with stopped(lane):
+        tickets = [lane.submit(sound, ENGLISH, f"caller{n}") for n, sound in enumerate(sounds[:9])]
+    assert [text(ticket) for ticket in tickets] == [alone(sound) for sound in sounds[:9]]
+    text(lane.submit(sounds[0], GERMAN, "other"))  # by now the run before has been told of
+    assert seen.batches[0] == 9  # in two rows: seven or eight have joined
+    assert len({ticket.started for ticket in tickets}) >= 8
 
 
 def test_a_short_sound_is_answered_while_its_neighbour_is_still_decoded(
     lane: Lane, sounds: list[Waveform]
 ) -> None:
-    first = lane.submit(sounds[0], ENGLISH, "a")
-    ended: list[int] = []
-    others = [lane.submit(sound, ENGLISH, "a") for sound in sounds[1:6]]
-    for number, ticket in enumerate([first, *others]):
-        ticket.result.add_done_callback(noted(ended, number))
-    for ticket in others:
+    short, *_, long = sorted(sounds[:9], key=lambda sound: sound.duration_seconds)
+    twice = Waveform(np.concatenate([long.samples] * 2))
+    ended: list[str] = []
+    with stopped(lane):
+        first = lane.submit(twice, ENGLISH, "a")
+        others = [lane.submit(short, ENGLISH, "a") for _ in range(2)]
+        for name, ticket in (("long", first), ("short", others[0]), ("joined", others[1])):
+            ticket.result.add_done_callback(noted(ended, name))
+    for ticket in (first, *others):
         text(ticket)
-    assert ended[0] in (0, 1)
-    assert ended[-1] in (4, 5)
+    assert ended[0] == "short"
 
 
 def test_a_sound_that_joined_is_cancelled_and_its_place_is_free_again(
-    lane: Lane, sounds: list[Waveform]
+    lane: Lane, words: list[Waveform]
 ) -> None:
-    tickets = [lane.submit(sound, ENGLISH, "a") for sound in sounds[:6]]
-    text(tickets[0])  # somebody has joined since
-    running = [ticket for ticket in tickets[2:] if ticket.started and not ticket.result.done()]
-    for ticket in running[:1]:
-        lane.cancel(ticket)
-        reply = ticket.result.result(PATIENCE_SECONDS)
-        assert reply.transcript is not None
-        assert reply.transcript.finish in (Finish.CANCELLED, Finish.COMPLETE)
-    whole = [text(ticket) for ticket in tickets if ticket not in running[:1]]
-    plain = load("default", "engine=openvino", "decode.language=en")
-    others = [s for s, t in zip(sounds, tickets, strict=False) if t not in running[:1]]
-    assert whole == [plain.transcribe(sound).text for sound in others]
+    with stopped(lane):
+        first = lane.submit(words[0], ENGLISH, "a")
+        until(lambda: first.started is not None)
+        joined = lane.submit(words[1], ENGLISH, "a")
+        until(lambda: joined.started is not None)
+        following = lane.submit(words[2], ENGLISH, "a")
+        lane.cancel(joined)
+    transcript = joined.result.result(PATIENCE_SECONDS).transcript
+    assert transcript is not None
+    assert transcript.finish is Finish.CANCELLED
+    assert text(first) == alone(words[0])
+    assert text(following) == alone(words[2])  # also in the place of the one that was cancelled
+    after = [lane.submit(sound, ENGLISH, "a") for sound in words[3:5]]
+    assert [text(ticket) for ticket in after] == [alone(sound) for sound in words[3:5]]
 
 
 def test_others_get_their_turn_when_the_batch_has_taken_sounds_for_long_enough(
-    lane: Lane, seen: Seen, sounds: list[Waveform], monkeypatch: pytest.MonkeyPatch
+    lane: Lane,
+    seen: Seen,
+    sounds: list[Waveform],
+    words: list[Waveform],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(lanes, "JOIN_SECONDS", 0.0)
-    flood = [lane.submit(sound, ENGLISH, "flood") for sound in sounds[:8]]
-    long = lane.submit(sounds[9], ENGLISH, "long")
-    other = lane.submit(sounds[8], Recipe(DecodeOptions(language="de")), "other")
+    """A flood of sounds that could join for ever, and two that cannot."""
+    monkeypatch.setattr(runs, "JOIN_SECONDS", 0.5)
     order: list[str] = []
-    for name, ticket in (("long", long), ("other", other), ("last", flood[-1])):
-        ticket.result.add_done_callback(noted(order, name))
+    with stopped(lane):
+        flood = [lane.submit(words[0], ENGLISH, "flood")]
+        until(lambda: flood[0].started is not None)
+        flood.append(lane.submit(words[1], ENGLISH, "flood"))
+        until(lambda: flood[1].started is not None)  # it has joined
+        flood += [lane.submit(sound, ENGLISH, "flood") for sound in words[2:8]]
+        long = lane.submit(sounds[9], ENGLISH, "long")
+        other = lane.submit(words[8], GERMAN, "other")
+        for name, ticket in (("long", long), ("other", other), ("last", flood[-1])):
+            ticket.result.add_done_callback(noted(order, name))
+        sleep(0.6)  # the time of joining is over: the places stay free from now on
     for ticket in (*flood, long, other):
         text(ticket)
     assert order[-1] == "last"  # callers take turns: the flood's last comes after both
-    assert max(len(batch) for batch in seen.batches) <= 2
+    assert seen.batches[0] == 2
+    assert seen.batches.count(1) >= 2
 
 
-def test_a_run_that_nobody_may_join_can_be_submitted_to_for_ever(sounds: list[Waveform]) -> None:
-    """Nobody reads the bell then: a ring for each sound would fill its pipe and stop the server."""
-    chosen = configuration("x", "engine=openvino", "engine.threads=1")
-    settings = LaneSettings(1, 0.0, queue_size=64, inference_seconds=PATIENCE_SECONDS)
-    opened = Lane("x", chosen.config, settings, LaneObserver())
-    opened.start()
-    try:
-        assert opened.loaded.result(PATIENCE_SECONDS).joins
-        running = opened.submit(sounds[9], ENGLISH, "a")
-        until = perf_counter() + PATIENCE_SECONDS
-        while running.started is None:
-            assert perf_counter() < until
-            sleep(0.001)
-        rung = Thread(target=ring, args=(opened, sounds[0], 20_000), daemon=True)
-        rung.start()
-        rung.join(PATIENCE_SECONDS)
-        assert not rung.is_alive()
-        assert text(running)
-    finally:
-        opened.close()
+def test_a_sounds_time_is_its_own_when_its_worker_is_lost(
+    lane: Lane, words: list[Waveform]
+) -> None:
+    """The run is as old as its first sound; who has joined since is tried again."""
+    with stopped(lane) as worker:
+        old = lane.submit(words[0], ENGLISH, "a")
+        until(lambda: old.started is not None)
+        young = lane.submit(words[1], ENGLISH, "b")
+        until(lambda: young.started is not None)
+        old.started = perf_counter() - 2 * PATIENCE_SECONDS
+        os.kill(worker, signal.SIGKILL)
+    with pytest.raises(ApiError) as error:
+        old.result.result(PATIENCE_SECONDS)
+    assert error.value.code == "inference_timeout"
+    assert text(young) == alone(words[1])
 
 
-def ring(lane: Lane, sound: Waveform, times: int) -> None:
-    """Submits and cancels, all the time while a sound is in the engine."""
-    for _ in range(times):
-        lane.cancel(lane.submit(sound, ENGLISH, "b"))
-
-
-def test_only_a_sound_that_was_sent_to_join_does() -> None:
-    """The next batch can be there before the worker has ended this one; it begins a run of its own."""
-    ours, theirs = Pipe()
-    sent = [
-        Batch([], [place], ENGLISH, joins) for place, joins in ((1, True), (2, False), (3, True))
-    ]
-    for batch in sent:
-        theirs.send(batch)
-    later: list[Batch] = []
-    run = _Run(ours, bytes(4), Batch([], [0], ENGLISH), _answer_nothing, later)
-    run.arrivals()
-    assert run.unanswered == {0, 1}
-    assert [batch.places for batch in later] == [[2], [3]]
-
-
-def _answer_nothing(recognition: Recognition) -> Reply:
-    raise AssertionError(recognition)
+def test_a_lane_that_is_closed_while_sounds_join_leaves_nobody_waiting(
+    lane: Lane, words: list[Waveform]
+) -> None:
+    with stopped(lane):
+        tickets = [lane.submit(sound, ENGLISH, "a") for sound in words[:6]]
+        until(lambda: tickets[1].started is not None)
+        closing = Thread(target=lane.close, daemon=True)
+        closing.start()
+        until(lambda: lane.closed)
+    closing.join(PATIENCE_SECONDS)
+    assert not closing.is_alive()
+    for ticket in tickets[:2]:
+        transcript = ticket.result.result(0).transcript
+        assert transcript is not None
+        assert transcript.finish is Finish.CANCELLED
+    for ticket in tickets[2:]:
+        with pytest.raises(ApiError, match="shutting down"):
+            ticket.result.result(0)

@@ -20,9 +20,10 @@ from serve_replay import recording, replay, spoken, tone
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.configurations import Configuration
 from whisperlab.serve.lane import STOP_SECONDS, Lane, LaneObserver, LaneSettings
+from whisperlab.serve.messages import Recipe
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import Ticket
-from whisperlab.serve.worker import Recipe
+from whisperlab.serve.run import Left
 from whisperlab.serve.worker_process import WorkerLostError
 from whisperlab.transcript import Finish, Segment
 
@@ -37,8 +38,8 @@ class Seen(LaneObserver):
         self.batches: list[int] = []
         self.lost = 0
 
-    def batch_done(self, name: str, batch: Sequence[Ticket], seconds: float) -> None:
-        self.batches.append(len(batch))
+    def batch_done(self, name: str, sounds: Sequence[Left], seconds: float) -> None:
+        self.batches.append(len(sounds))
 
     def worker_lost(self, name: str) -> None:
         self.lost += 1
@@ -174,6 +175,20 @@ def test_a_worker_that_is_killed_costs_the_sound_that_was_alone_in_it(known: Pat
     assert error.value.code == "internal_error"
     assert said is not None
     assert said.text == "sound2 ends"
+    assert seen.lost == 1
+
+
+def test_a_worker_that_died_while_it_waits_costs_no_sound(known: Path) -> None:
+    seen = Seen()
+    with open_lane(replay("x", f"engine.path={known}"), seen, max_batch=1) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        assert lane.worker_pid is not None
+        worker = psutil.Process(lane.worker_pid)
+        worker.kill()
+        until(lambda: ended(worker))
+        said = lane.submit(tone(1), RECIPE, "a").result.result(PATIENCE_SECONDS).transcript
+    assert said is not None
+    assert said.text == "sound1 ends"
     assert seen.lost == 1
 
 

@@ -16,9 +16,9 @@ from serve_settings import settings_of
 
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.configurations import Configuration, Measured, Offer
+from whisperlab.serve.messages import Recipe
 from whisperlab.serve.pool import Pool, PoolObserver, max_batch
 from whisperlab.serve.problems import ApiError
-from whisperlab.serve.worker import Recipe
 
 PATIENCE_SECONDS = 60.0
 RECIPE = Recipe(DecodeOptions())

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from serve_replay import tone
 
 from whisperlab.engine.options import DecodeOptions
+from whisperlab.serve.messages import Recipe, Reply
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import FairQueue, Ticket
-from whisperlab.serve.worker import Recipe, Reply
 
 SOUND = tone(0)
 RECIPE = Recipe(DecodeOptions())

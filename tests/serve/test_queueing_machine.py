@@ -17,9 +17,9 @@ from hypothesis.stateful import (
 from serve_replay import tone
 
 from whisperlab.engine.options import DecodeOptions
+from whisperlab.serve.messages import Recipe
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.queueing import FairQueue, Ticket
-from whisperlab.serve.worker import Recipe
 
 SIZE = 16
 RESERVED = 2

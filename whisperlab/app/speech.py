@@ -26,12 +26,12 @@ from whisperlab.report.markup import Markup, element, joined
 from whisperlab.serve.configurations import Configuration
 from whisperlab.serve.keys import Caller
 from whisperlab.serve.lane import Lane
+from whisperlab.serve.messages import Reply
 from whisperlab.serve.parameters import Wanted, read_parameters
 from whisperlab.serve.problems import ApiError, from_error
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.service import Service
 from whisperlab.serve.transcriptions import checked
-from whisperlab.serve.worker import Reply
 from whisperlab.stopwatch import Stopwatch
 from whisperlab.transcript import Segment, Transcript
 

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from whisperlab.languages import ENGLISH_NAMES
+from whisperlab.serve.messages import Reply, Token
 from whisperlab.serve.parameters import Wanted
-from whisperlab.serve.worker import Reply, Token
 from whisperlab.subtitles import to_srt, to_tsv, to_txt, to_vtt
 from whisperlab.transcript import Segment, Transcript
 

@@ -1,25 +1,22 @@
 """One configuration's lane: sounds wait, are batched across clients, and one worker answers them.
 
-Owns the lane's thread (the engine's one owner), batching, sounds that join a running batch where the
-engine can, cancelling and the replacement of a worker that died. It does not know HTTP: whoever has
-a Waveform submits it, from any thread.
+Owns the lane's thread (the engine's one owner), batching, cancelling and the replacement of a worker
+that died. It does not know HTTP: whoever has a Waveform submits it, from any thread.
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from functools import partial
-from multiprocessing.connection import wait
 from time import perf_counter
 from typing import Any, Final
 
 from whisperlab.audio import Waveform
 from whisperlab.device import CUDA_BATCH_SIZE, default_batch_size
+from whisperlab.serve.messages import Loaded, Recipe
 from whisperlab.serve.problems import (
     ApiError,
     draining,
@@ -28,23 +25,14 @@ from whisperlab.serve.problems import (
     not_loadable,
 )
 from whisperlab.serve.queueing import FairQueue, Ticket
-from whisperlab.serve.worker import Answered, Heard, Loaded, Recipe, Reply
+from whisperlab.serve.run import Bell, Entrance, Left, Run
 from whisperlab.serve.worker_process import WorkerLostError, WorkerProcess
 from whisperlab.transcript import Segment
 
 _logger = logging.getLogger(__name__)
 
-SHORT_SECONDS: Final = 30.0
-"""Sounds of up to one Whisper window share batches; a longer one would hold up its neighbours."""
-
-HANG_SECONDS: Final = 10.0
-"""A worker that has not stopped this long after its time is up is ended: it hangs."""
-
 STOP_SECONDS: Final = 5.0
 """What a batch that was asked to stop may take while its lane closes; then the worker is ended."""
-
-JOIN_SECONDS: Final = 5.0
-"""So long a batch takes further sounds; then it ends, so that those it cannot take get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +51,8 @@ class LaneSettings:
 class LaneObserver:
     """Who is told what happens in a lane; does nothing by itself."""
 
-    def batch_done(self, name: str, batch: Sequence[Ticket], seconds: float) -> None:
-        """A batch has ended."""
+    def batch_done(self, name: str, sounds: Sequence[Left], seconds: float) -> None:
+        """A batch has ended, with those that joined it."""
 
     def worker_lost(self, name: str) -> None:
         """The worker died or was ended, and is replaced."""
@@ -87,9 +75,8 @@ class Lane:
         self._observer = observer
         self._changed = threading.Condition()
         self._queue = FairQueue(settings.queue_size)
-        self._running: dict[int, Ticket] = {}  # by the place that each has in the worker's batch
-        self._bell, self._ring = multiprocessing.Pipe(duplex=False)  # of sounds that may join
-        self._rung = False  # one ring at most lies there: a batch that nobody may join reads none
+        self._current: Run | None = None
+        self._bell = Bell()
         self._joins = False
         self._closing = False
         self._lost = False
@@ -107,7 +94,7 @@ class Lane:
     @property
     def in_engine(self) -> int:
         """Sounds that are being transcribed."""
-        return len(self._running)
+        return 0 if self._current is None else len(self._current.sounds)
 
     @property
     def closed(self) -> bool:
@@ -155,9 +142,8 @@ class Lane:
                 raise not_loadable() if self._lost else draining()
             self._queue.add(ticket)
             self._changed.notify_all()
-            if self._joins and self._running and not self._rung:
-                self._rung = True
-                self._ring.send_bytes(b"!")
+            if self._current is not None and self._current.entrance is not None:
+                self._bell.ring()
         return ticket
 
     def cancel(self, ticket: Ticket) -> None:
@@ -166,8 +152,8 @@ class Lane:
             ticket.cancelled = True
             if self._queue.remove(ticket):
                 ticket.result.cancel()
-            elif self._worker is not None:
-                for place, running in self._running.items():
+            elif self._worker is not None and self._current is not None:
+                for place, running in self._current.sounds.items():
                     if running is ticket:
                         self._worker.raise_flag(place)
 
@@ -176,7 +162,7 @@ class Lane:
         with self._changed:
             self._closing = True
             worker, abandoned = self._worker, self._queue.clear()
-            running = list(self._running.values())
+            running = [] if self._current is None else list(self._current.sounds.values())
             self._changed.notify_all()
         for ticket in abandoned:
             ticket.finish(draining())
@@ -217,10 +203,10 @@ class Lane:
         with self._changed:
             self._lost = not self._closing
             self._closing = True
-            left = [*self._running.values(), *self._queue.clear()]
-            self._running = {}
+            running = [] if self._current is None else self._current.sounds.values()
+            left = [*running, *self._queue.clear()]
+            self._current = None
             self._bell.close()
-            self._ring.close()
         for ticket in left:
             ticket.finish(failure if isinstance(failure, ApiError) else not_loadable())
         if not self.loaded.done():
@@ -242,12 +228,12 @@ class Lane:
 
     def _serve_next(self) -> bool:
         """Waits for a batch and serves it; False when the lane closes. Keeps no sound afterwards."""
-        batch = self._next_batch()
-        if batch:
-            self._serve(batch)
-        return batch is not None
+        run = self._next_run()
+        if run is not None and run.sounds:
+            self._serve(run)
+        return run is not None
 
-    def _next_batch(self) -> list[Ticket] | None:
+    def _next_run(self) -> Run | None:
         """Waits for sounds and returns those that go together; ``None`` when the lane closes."""
         with self._changed:
             while not self._queue and not self._closing:
@@ -255,16 +241,18 @@ class Lane:
             if self._closing:
                 return None
             gathered = [self._queue.take()]
-            if self._may_share(gathered[0]):
+            recipe, shares = gathered[0].recipe, self._shares(gathered[0])
+            if shares:
                 self._find_companions(gathered)
             batch = [ticket for ticket in gathered if not ticket.cancelled]
             for ticket in gathered:
                 if ticket.cancelled:
                     ticket.result.cancel()  # while company was looked for
-            self._running = dict(enumerate(batch))
-            if self._closing:
-                return None
-        return batch
+            entrance = None
+            if shares and self._joins:
+                entrance = Entrance(self._bell, self._max_batch, self._companion)
+            self._current = Run(batch, recipe, self._changed, entrance)
+            return None if self._closing else self._current
 
     def _find_companions(self, batch: list[Ticket]) -> None:
         """Adds what may share the batch's run, waiting a little for more to arrive."""
@@ -277,124 +265,57 @@ class Lane:
                 return
 
     def _companion(self, recipe: Recipe) -> Ticket | None:
+        if self._closing:
+            return None
         return self._queue.take_companion(
-            lambda ticket: ticket.recipe == recipe and self._may_share(ticket)
+            lambda ticket: ticket.recipe == recipe and self._shares(ticket)
         )
 
-    def _may_share(self, ticket: Ticket) -> bool:
-        """True for a sound whose text does not depend on who shares its batch."""
-        return (
-            self._max_batch > 1
-            and not ticket.alone
-            and ticket.waveform.duration_seconds <= SHORT_SECONDS
-            and ticket.recipe.segmentation is None
-            and ticket.recipe.options.beam_size == 1  # of beams nobody tells how close they were
-            and set(ticket.recipe.options.temperatures) == {0.0}
-        )
+    def _shares(self, ticket: Ticket) -> bool:
+        return self._max_batch > 1 and ticket.may_share
 
-    def _serve(self, batch: Sequence[Ticket]) -> None:
+    def _serve(self, run: Run) -> None:
         started = perf_counter()
-        for ticket in batch:
-            ticket.started = started
-        done: list[tuple[Ticket, Reply]] = []
         try:
-            self._transcribe(batch[0], done)
+            run.serve(self._present_worker(), self._settings.inference_seconds)
         except WorkerLostError:
-            for ticket, reply in done:
-                ticket.finish(reply)  # first: the next worker may not come up
-            self._bury(perf_counter() - started)
+            self._bury(run, perf_counter() - started)
         else:
             seconds = perf_counter() - started
-            self._queue.note(seconds / len(done))
-            self._observer.batch_done(self.name, [ticket for ticket, _ in done], seconds)
-        for ticket, reply in done:
-            ticket.finish(reply)  # where it has not been
+            with self._changed:
+                self._queue.note(seconds / len(run.left))
+            self._observer.batch_done(self.name, run.left, seconds)
+            run.tell()
 
-    def _transcribe(self, first: Ticket, done: list[tuple[Ticket, Reply]]) -> None:
-        """Brings what runs, and what joins it, to its end; hands over segments on the way.
-
-        Raises:
-            WorkerLostError: the worker died or hangs.
-        """
-        worker = self._worker
-        if worker is None:
+    def _present_worker(self) -> WorkerProcess:
+        if self._worker is None:
             raise WorkerLostError("there is no worker")
-        joins = self._joins and self._may_share(first)
-        until = perf_counter() + (JOIN_SECONDS if joins else 0.0)
-        # A worker that hangs may neither take nor say all: no wait for its pipe knows the time.
-        limit = self._settings.inference_seconds + (JOIN_SECONDS if joins else 0.0) + HANG_SECONDS
-        watchdog = threading.Timer(limit, worker.kill)
-        watchdog.daemon = True
-        watchdog.start()
-        try:
-            worker.send({n: one.waveform for n, one in self._running.items()}, first.recipe)
-            while self._running:
-                if joins:
-                    self._await_word(worker, first.recipe, until)
-                message = worker.receive()
-                if isinstance(message, Heard):
-                    ticket = self._running[message.place]
-                    if ticket.on_segment is not None and not ticket.cancelled:
-                        ticket.heard = True
-                        ticket.on_segment(message.segment)
-                elif isinstance(message, Answered):
-                    with self._changed:
-                        ticket = self._running.pop(message.place)
-                        worker.lower_flag(message.place)
-                    done.append((ticket, message.reply))
-                    if joins:
-                        ticket.finish(message.reply)
-                else:
-                    raise WorkerLostError("the worker spoke out of turn")
-        finally:
-            watchdog.cancel()
+        return self._worker
 
-    def _await_word(self, worker: WorkerProcess, recipe: Recipe, until: float) -> None:
-        """Waits for the worker's next message; lets sounds join meanwhile."""
-        while True:
-            # Read before sending: a worker that waits to be read takes no sounds.
-            if perf_counter() < until and not worker.connection.poll():
-                self._let_join(worker, recipe)
-            ready = wait([worker.connection, self._bell])
-            if self._bell in ready:
-                with self._changed:
-                    self._bell.recv_bytes()
-                    self._rung = False
-            if worker.connection in ready:
-                return
-
-    def _let_join(self, worker: WorkerProcess, recipe: Recipe) -> None:
-        joining: dict[int, Waveform] = {}
-        with self._changed:
-            for place in sorted(set(range(self._max_batch)) - set(self._running)):
-                ticket = None if self._closing else self._companion(recipe)
-                if ticket is None:
-                    break
-                self._running[place], joining[place] = ticket, ticket.waveform
-                ticket.started = perf_counter()
-        if joining:
-            worker.send(joining, recipe, joins=True)
-
-    def _bury(self, seconds: float) -> None:
+    def _bury(self, run: Run, seconds: float) -> None:
         """Replaces a worker that died or hangs; sounds that may be innocent get another try, alone."""
+        limit, now = self._settings.inference_seconds, perf_counter()
         _logger.error("worker lost", extra={"configuration": self.name, "seconds": seconds})
         self._observer.worker_lost(self.name)
         if self._worker is not None:
             self._worker.kill()
             self._worker.end()
-        in_time = seconds < self._settings.inference_seconds
+        late, again = [], []
         with self._changed:
-            batch = list(self._running.values())
-            self._running = {}
-            again = [
-                t for t in batch if in_time and len(batch) > 1 and not (t.heard or t.cancelled)
-            ]
+            batch = list(run.sounds.values())
+            run.sounds.clear()
+            shared = len(batch) > 1 or not run.begun  # a worker can die while it waits for sounds
+            for ticket in batch:
+                # From its own beginning: it may have joined.
+                if now - (ticket.started or now) >= limit:
+                    late.append(ticket)
+                elif shared and not (ticket.alone or ticket.heard or ticket.cancelled):
+                    again.append(ticket)
             for ticket in reversed(again):
                 ticket.alone, ticket.started = True, None
                 self._queue.put_back(ticket)
-        lost = internal_error if in_time else partial(inference_timeout, self._settings.inference_seconds)  # fmt: skip
         for ticket in batch:
             if ticket not in again:
-                ticket.finish(lost())
+                ticket.finish(inference_timeout(limit) if ticket in late else internal_error())
         if not self._closing:
             self._start_worker()

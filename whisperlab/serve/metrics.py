@@ -14,7 +14,7 @@ whisperlab_rejected_total              code                               answer
 whisperlab_decode_seconds              outcome                            upload to samples
 whisperlab_queue_wait_seconds          configuration                      waiting for the engine
 whisperlab_inference_seconds           configuration                      one batch in the engine
-whisperlab_batch_size                  configuration                      sounds in that batch
+whisperlab_batch_size                  configuration                      sounds in that batch, with those that joined
 whisperlab_audio_seconds_total         configuration                      sound transcribed
 whisperlab_queue_depth, _in_engine     configuration                      sounds, at this moment
 whisperlab_requests_in_flight                                             requests, at this moment

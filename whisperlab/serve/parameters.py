@@ -18,8 +18,8 @@ from whisperlab.languages import language_code
 from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.segmentation.silero_vad import SileroVad, is_installed
 from whisperlab.serve.configurations import Configuration, Offer
+from whisperlab.serve.messages import Recipe
 from whisperlab.serve.problems import ApiError
-from whisperlab.serve.worker import Recipe
 
 ResponseFormat = Literal["json", "text", "srt", "verbose_json", "vtt", "tsv"]
 

@@ -13,9 +13,12 @@ from time import perf_counter
 from typing import Final
 
 from whisperlab.audio import Waveform
+from whisperlab.serve.messages import Recipe, Reply
 from whisperlab.serve.problems import ApiError
-from whisperlab.serve.worker import Recipe, Reply
 from whisperlab.transcript import Segment
+
+SHORT_SECONDS: Final = 30.0
+"""Sounds of up to one Whisper window share batches; a longer one would hold up its neighbours."""
 
 
 @dataclass(slots=True, eq=False)
@@ -38,6 +41,18 @@ class Ticket:
     """The worker died while this sound shared a batch: it gets one more chance, by itself."""
     heard: bool = False
     """A segment was handed over: another try would say it twice."""
+
+    @property
+    def may_share(self) -> bool:
+        """True for a sound whose text does not depend on who shares its batch."""
+        options = self.recipe.options
+        return (
+            not self.alone
+            and self.waveform.duration_seconds <= SHORT_SECONDS
+            and self.recipe.segmentation is None
+            and options.beam_size == 1  # of beams nobody tells how close they were
+            and set(options.temperatures) == {0.0}
+        )
 
     @property
     def queue_seconds(self) -> float:

@@ -25,14 +25,14 @@ from whisperlab.serve.body import ByteBudget
 from whisperlab.serve.configurations import Configuration, Offer
 from whisperlab.serve.guard import Answered
 from whisperlab.serve.keys import KeyRing
+from whisperlab.serve.messages import Recipe
 from whisperlab.serve.metrics import Load, Metrics, known_method
 from whisperlab.serve.pool import Pool, PoolObserver
 from whisperlab.serve.problems import ApiError
-from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.rates import RateLimiter
+from whisperlab.serve.run import Left
 from whisperlab.serve.settings import ServeSettings
 from whisperlab.serve.turns import Turns
-from whisperlab.serve.worker import Recipe
 from whisperlab.serve.worker_process import WorkerLostError
 from whisperlab.stopwatch import Stopwatch
 
@@ -296,8 +296,8 @@ class _Observer(PoolObserver):
     def worker_lost(self, name: str) -> None:
         self._metrics.pool(name, "restart")
 
-    def batch_done(self, name: str, batch: Sequence[Ticket], seconds: float) -> None:
-        for ticket in batch:
-            self._metrics.queue_wait(name, ticket.queue_seconds)
-        audio = sum(ticket.waveform.duration_seconds for ticket in batch)
-        self._metrics.inference(name, seconds, audio, len(batch))
+    def batch_done(self, name: str, sounds: Sequence[Left], seconds: float) -> None:
+        for sound in sounds:
+            self._metrics.queue_wait(name, sound.queue_seconds)
+        audio = sum(sound.audio_seconds for sound in sounds)
+        self._metrics.inference(name, seconds, audio, len(sounds))

@@ -26,11 +26,11 @@ from whisperlab.serve.body import Lease, read_form
 from whisperlab.serve.events import DeltaWriter, event
 from whisperlab.serve.keys import Caller
 from whisperlab.serve.lane import Lane
+from whisperlab.serve.messages import Reply
 from whisperlab.serve.parameters import Wanted, read_parameters
 from whisperlab.serve.problems import ApiError, from_error, from_failure, inference_timeout
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.service import Service
-from whisperlab.serve.worker import Reply
 from whisperlab.stopwatch import Stopwatch
 from whisperlab.transcript import Finish, Segment, Transcript
 

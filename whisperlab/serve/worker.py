@@ -15,111 +15,31 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-
 from whisperlab.audio import Waveform
 from whisperlab.config.build import build_transcriber
-from whisperlab.device import ResolvedKind, resolve
-from whisperlab.engine.options import DecodeOptions
+from whisperlab.device import resolve
 from whisperlab.engine.protocol import Refilling
 from whisperlab.errors import ConfigError, ModelError, UnsupportedOptionError, WhisperlabError
-from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.segmentation.silero_vad import is_installed, load_detector
 from whisperlab.serve import logs
+from whisperlab.serve.inbox import Inbox
+from whisperlab.serve.messages import (
+    Answered,
+    Batch,
+    Heard,
+    Loaded,
+    LoadFailed,
+    Recipe,
+    Reply,
+    Token,
+)
 from whisperlab.transcriber import Recognition, Transcriber
-from whisperlab.transcript import Segment, Transcript
+from whisperlab.transcript import Segment
 
 _logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a request wants its sound transcribed; requests of equal recipes may share a batch.
-
-    ``segmentation`` ``None`` is the configuration's own. ``spell`` asks for the text and log
-    probability of each token.
-    """
-
-    options: DecodeOptions
-    segmentation: Segmentation | None = None
-    spell: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """A batch as it travels: sounds without their samples, which follow as bytes.
-
-    ``places`` are what the parent calls each of them by, until it is answered; also its flag.
-    ``joins``: it may be taken into a running batch of its recipe.
-    """
-
-    sounds: Sequence[Waveform]
-    places: Sequence[int]
-    recipe: Recipe
-    joins: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """One text token: its bytes (a character can take several tokens) and its log probability."""
-
-    content: bytes
-    logprob: float
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What became of one sound: a transcript, or the ``code`` and ``message`` of what stopped it."""
-
-    transcript: Transcript | None
-    code: str | None
-    message: str
-    audio_seconds: float
-    timings: Mapping[str, float] = field(default_factory=dict)
-    batch_size: int = 1
-    timed_out: bool = False
-    tokens: tuple[Token, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """The engine is in memory, on this kind of device; ``joins``: sounds can join a running batch."""
-
-    seconds: float
-    kind: ResolvedKind
-    joins: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LoadFailed:
-    """The engine cannot be loaded; ``exit_code`` is a command's."""
-
-    code: str
-    message: str
-    exit_code: int
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A final segment of the sound at a place."""
-
-    place: int
-    segment: Segment
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """The sound at a place is done; nothing more is said of it."""
-
-    place: int
-    reply: Reply
-
-
-Message = Loaded | LoadFailed | Heard | Answered
 
 
 @runtime_checkable
@@ -134,8 +54,7 @@ class Spelling(Protocol):
 class _Run:
     """A running batch, as a Transcriber's `Visited` watch: segments and replies go to the parent.
 
-    Sounds of the same recipe that the parent lets join do; ``later`` are those that wait, and those
-    that were waiting before.
+    Sounds of the same recipe in the inbox join where the parent lets them.
     """
 
     def __init__(
@@ -144,9 +63,8 @@ class _Run:
         flags: Sequence[int],
         batch: Batch,
         reply: Callable[[Recognition], Reply],
-        later: list[Batch],
+        inbox: Inbox,
     ) -> None:
-        self.later = later
         self.seconds: list[float] = []
         self.unanswered: set[int] = set()
         self._places: list[int] = []
@@ -154,20 +72,19 @@ class _Run:
         self._flags = flags
         self._recipe = batch.recipe
         self._reply = reply
+        self._inbox = inbox
         self._take_in(batch)
 
     def segment(self, index: int, segment: Segment, final: bool) -> None:
         if final:
-            self._say(Heard(self._places[index], segment))
+            self._connection.send(Heard(self._places[index], segment))
 
     def cancelled(self, index: int) -> bool:
         return bool(self._flags[self._places[index]])
 
     def arrivals(self) -> list[Waveform]:
-        self._listen()
         came: list[Waveform] = []
-        while self.later and self.later[0].joins and self.later[0].recipe == self._recipe:
-            batch = self.later.pop(0)
+        while (batch := self._inbox.take_joining(self._recipe)) is not None:
             self._take_in(batch)
             came.extend(batch.sounds)
         return came
@@ -177,24 +94,13 @@ class _Run:
 
     def answer(self, index: int, reply: Reply) -> None:
         self.unanswered.remove(index)
-        self._say(Answered(self._places[index], reply))
+        self._connection.send(Answered(self._places[index], reply))
 
     def _take_in(self, batch: Batch) -> None:
         first = len(self._places)
         self._places.extend(batch.places)
         self.seconds.extend(sound.duration_seconds for sound in batch.sounds)
         self.unanswered.update(range(first, len(self._places)))
-
-    def _say(self, message: Message) -> None:
-        self._listen()  # a parent that is just sending does not read: both would wait
-        self._connection.send(message)
-
-    def _listen(self) -> None:
-        while self._connection.poll():
-            batch = _receive(self._connection)
-            if batch is None:
-                return  # the parent has hung up; whoever asks next is told so again
-            self.later.append(batch)
 
 
 def work(config: Mapping[str, Any], connection: Connection, flags: Sequence[int]) -> None:
@@ -230,9 +136,9 @@ def _load_and_answer(
     joins = isinstance(transcriber.load(), Refilling)
     connection.send(Loaded(transcriber.load_seconds or 0.0, kind, joins))
     variants: dict[Recipe, Transcriber] = {}
-    later: list[Batch] = []
+    inbox = Inbox(connection)
     # A call each, so that no sound stays in memory while the next is waited for.
-    while _answer_one(transcriber, variants, connection, flags, later):
+    while _answer_one(transcriber, variants, connection, flags, inbox):
         continue
 
 
@@ -248,32 +154,19 @@ def _leave_with_parent() -> None:
     threading.Thread(target=wait, name="parent watch", daemon=True).start()
 
 
-def _receive(connection: Connection) -> Batch | None:
-    """Returns the next batch with its samples; ``None`` when the parent has hung up."""
-    try:
-        batch: Batch = connection.recv()
-        sounds = [
-            sound.with_samples(np.frombuffer(connection.recv_bytes(), dtype=np.float32))
-            for sound in batch.sounds
-        ]
-    except (EOFError, OSError):
-        return None
-    return replace(batch, sounds=sounds)
-
-
 def _answer_one(
     transcriber: Transcriber,
     variants: dict[Recipe, Transcriber],
     connection: Connection,
     flags: Sequence[int],
-    later: list[Batch],
+    inbox: Inbox,
 ) -> bool:
     """Answers the next batch and what joins it; False when the parent has hung up."""
-    batch = later.pop(0) if later else _receive(connection)
+    batch = inbox.take()
     if batch is None:
         return False
     recipe = batch.recipe
-    run = _Run(connection, flags, batch, lambda one: _reply(transcriber, one, recipe), later)
+    run = _Run(connection, flags, batch, lambda one: _reply(transcriber, one, recipe), inbox)
     try:
         recognitions = _variant(transcriber, variants, recipe).recognise(batch.sounds, run)
         for index in sorted(run.unanswered):

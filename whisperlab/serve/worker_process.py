@@ -11,7 +11,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Final
 
 from whisperlab.audio import Waveform
-from whisperlab.serve.worker import Batch, Loaded, LoadFailed, Message, Recipe, work
+from whisperlab.serve.messages import Batch, Loaded, LoadFailed, Message, Recipe, send_batch
+from whisperlab.serve.worker import work
 
 JOIN_SECONDS: Final = 5.0
 """How long a worker whose pipe was closed may take to go."""
@@ -79,11 +80,9 @@ class WorkerProcess:
         Raises:
             WorkerLostError: the worker is gone.
         """
-        sounds = [waveform.cut(0, 0) for waveform in waveforms.values()]
+        batch = Batch(list(waveforms.values()), list(waveforms), recipe, joins)
         try:
-            self._connection.send(Batch(sounds, list(waveforms), recipe, joins))
-            for waveform in waveforms.values():
-                self._connection.send_bytes(waveform.samples.data.cast("B"))
+            send_batch(self._connection, batch)
         except OSError as error:
             raise WorkerLostError("the worker has died") from error
 
