@@ -104,7 +104,7 @@ def compare(page: Any, path: Path, reference: str) -> Any:
     give_sound(panel, path)
     panel.get_by_label("What was said (optional)").fill(reference)
     press(panel, "Compare")
-    panel.get_by_text("Done.").wait_for()
+    panel.get_by_text("Done.", exact=True).wait_for()
     return panel
 
 
@@ -113,5 +113,5 @@ def preprocess(page: Any, path: Path) -> Any:
     panel = show_tab(page, "Preprocess")
     give_sound(panel, path)
     press(panel, "Show")
-    panel.get_by_text("Done.").wait_for()
+    panel.get_by_text("Done.", exact=True).wait_for()
     return panel

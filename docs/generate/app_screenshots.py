@@ -77,7 +77,7 @@ def evaluate(page: Any) -> None:
     page.keyboard.press("Escape")
     press(panel, "Evaluate")
     panel.get_by_text("utterances, ").first.wait_for()
-    panel.get_by_text("Done.").wait_for()
+    panel.get_by_text("Done.", exact=True).wait_for()
 
 
 def runs(page: Any) -> None:

@@ -1,4 +1,6 @@
-"""Every tab for people who cannot see it well or use no mouse: axe finds nothing, Tab reaches all."""
+"""Every tab for people who cannot see it well or use no mouse, or have a telephone: axe finds nothing,
+Tab reaches all, nothing lies beside the page. Each state is reached once and looked at in every width.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +10,28 @@ from typing import Any
 import pytest
 from app_browser import compare, open_browser, open_page, preprocess, press, show_tab
 from app_calls import CLIP
-from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
+from axe_findings import serious
 from compared_runs import folder, outcome, wrong
 from serve_process import Running, running_server
 
 pytestmark = pytest.mark.browser
 
 TABS = ("Transcribe", "Live", "Compare", "Preprocess", "Evaluate", "Runs")
+
+NO_SOUND = "Record or upload a sound first."
+ERRORS = (
+    ("Transcribe", "Transcribe", NO_SOUND),
+    ("Live", "Record", "No microphone"),
+    ("Compare", "Compare", NO_SOUND),
+    ("Preprocess", "Show", NO_SOUND),
+    ("Evaluate", "Evaluate", "Expected utterances to be a whole number"),
+    ("Runs", "Compare", "Choose"),
+)
+"""A tab, the button that cannot do its work there, and what it says."""
+
+NO_MICROPHONE = """() => {
+  navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotFoundError'));
+}"""
 
 CONTROLS = """panel => {
   const named = one => one.getAttribute('aria-label') || one.labels?.[0]?.innerText.trim()
@@ -25,6 +42,10 @@ CONTROLS = """panel => {
     .map((one, n) => { one.dataset.seen = `${n}`; return [`${n}`, named(one)]; });
 }"""
 """Marks what a panel lets people use; returns its marks with names."""
+
+WIDTHS = (400, 1400)
+HEIGHT = 1000
+BESIDE = "document.documentElement.scrollWidth - window.innerWidth"
 
 SETTLING_MS = 400
 """Gradio's fading lasts 200."""
@@ -74,19 +95,22 @@ def filled(page: Any, tab: str) -> Any:
 
 
 def findings(page: Any) -> list[str]:
-    """Returns what axe calls serious or worse, once nothing is dimmed because it still loads."""
-    page.wait_for_timeout(SETTLING_MS)
+    """Returns what axe calls serious or worse in any width, and by how much a page is too wide.
+
+    It waits until nothing is dimmed because it still loads.
+    """
     for _ in range(100):
+        page.wait_for_timeout(SETTLING_MS)
         if not page.locator(".pending").count():
             break
+    found = []
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": HEIGHT})
         page.wait_for_timeout(SETTLING_MS)
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{one['id']}: {node['html'][:200]}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
+        if (beside := page.evaluate(BESIDE)) > 0:
+            found.append(f"{width}: {beside} pixels lie beside the page")
+        found += [f"{width}: {one}" for one in serious(page)]
+    return found
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -105,21 +129,27 @@ def test_axe_finds_nothing_serious_on_any_tab(app: Running, browser: Any, scheme
     assert {state: what for state, what in found.items() if what} == {}
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_an_error_is_a_sentence_where_the_button_is_and_accessible(
-    app: Running, browser: Any
+    app: Running, browser: Any, scheme: str
 ) -> None:
-    with open_page(browser, app.base_url) as page:
-        for tab, button in (("Transcribe",) * 2, ("Compare",) * 2, ("Preprocess", "Show")):
+    with open_page(browser, app.base_url, scheme=scheme) as page:
+        page.evaluate(NO_MICROPHONE)
+        for tab, button, sentence in ERRORS:
             panel = show_tab(page, tab)
+            if tab == "Evaluate":
+                panel.get_by_label("Utterances, drawn at random").fill("0")
             press(panel, button)
-            said = panel.get_by_role("alert").filter(has_text="Record or upload a sound first.")
-            said.wait_for()
+            panel.get_by_role("alert").filter(has_text=sentence).wait_for()
             assert panel.locator(".error").locator("visible=true").count() == 0
             assert findings(page) == []
 
 
-def test_every_control_has_a_name_and_is_reached_by_keyboard(app: Running, browser: Any) -> None:
-    with open_page(browser, app.base_url) as page:
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_control_has_a_name_and_is_reached_by_keyboard(
+    app: Running, browser: Any, width: int
+) -> None:
+    with open_page(browser, app.base_url, width=width) as page:
         for tab in TABS:
             panel = filled(page, tab)
             controls = dict(panel.evaluate(CONTROLS))
