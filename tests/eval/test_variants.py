@@ -70,6 +70,11 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"_target_: counting_engines.engines.CounterSettings\nhears_padding: {hears_padding}\n",
             encoding="utf-8",
         )
+    (folder / "conf" / "mode").mkdir()
+    (folder / "conf" / "mode" / "pairs.yaml").write_text(
+        "name: invariance\nvariants: {alone: [batch_size=1], pairs: [batch_size=2]}\n",
+        encoding="utf-8",
+    )
     return folder
 
 
@@ -148,3 +153,23 @@ def test_one_command_gives_the_matrix_of_a_sweep(plugin: Path, tmp_path: Path) -
         assert differences["speed 1.1"]["value"] != 0.0
     assert (tmp_path / "matrix.html").exists()
     assert (tmp_path / "0" / "telephone" / "report.html").exists()
+
+
+def test_every_variant_is_run_by_the_executor(plugin: Path, tmp_path: Path) -> None:
+    scores = {}
+    for name, executor in (("here", []), ("local", ["executor=local", "executor.workers=2"])):
+        folder = tmp_path / name
+        finished = evaluate(
+            plugin, "mode=pairs", "engine=padding_bug", f"run_dir={folder}", *executor
+        )
+        assert finished.returncode == 0, finished.stderr
+        scores[name] = [
+            json.loads((folder / variant / "scores.json").read_text("utf-8"))["scores"]
+            for variant in ("alone", "pairs")
+        ]
+    assert scores["local"] == scores["here"]
+    assert scores["here"][0] != scores["here"][1]  # what the two variants say differs
+    for variant in ("alone", "pairs"):
+        parts = tmp_path / "local" / variant / "parts"
+        assert sorted(path.name for path in parts.iterdir()) == ["0", "1"]
+    assert not (tmp_path / "here" / "alone" / "parts").exists()

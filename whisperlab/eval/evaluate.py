@@ -16,7 +16,7 @@ from whisperlab.config.build import (
     build_metrics,
     build_profile,
 )
-from whisperlab.config.command import raise_if_stopped
+from whisperlab.config.command import overridden, raise_if_stopped
 from whisperlab.config.experiment import build_experiment, report_of, run_settings
 from whisperlab.eval.batches import Workers
 from whisperlab.eval.parts import run_in_parts
@@ -25,7 +25,7 @@ from whisperlab.executor.protocol import BlockExecutor, Executor
 from whisperlab.experiment.folder import LOG, read_scores
 from whisperlab.experiment.loaded_engines import LoadedEngines
 from whisperlab.experiment.result import RunResult
-from whisperlab.experiment.runner import run_experiment
+from whisperlab.experiment.runner import Experiment, run_experiment
 from whisperlab.report.failures import failure_lines
 from whisperlab.report.published import published_lines
 from whisperlab.report.sweep import read_sweep, shown, write_sweep
@@ -48,15 +48,7 @@ def evaluate(config: Mapping[str, Any], engines: LoadedEngines) -> tuple[RunResu
     engines.share(experiment.transcriber)
     run_dir = Path(settings.run_dir)
     print(f"run folder {run_dir}; resume with: {resume_line(run_dir)}")  # noqa: T201 - a command's face
-    executor = build_executor(config)
-    if isinstance(executor, BlockExecutor):
-        workers = Workers(executor, config, raise_if_stopped)
-        experiment = replace(experiment, elsewhere=workers)
-    if isinstance(executor, Executor) and executor.parts > 1 and read_scores(run_dir) is None:
-        result = run_in_parts(config, executor)
-    else:
-        with TerminalProgress(raise_if_stopped) as progress:
-            result = run_experiment(experiment, run_dir, progress)
+    result = run_by_executor(experiment, config, overridden())
     report = report_of(result, experiment)
     Console().print(run_table(result))
     if result.card.dataset.get("skipped"):
@@ -76,6 +68,20 @@ def evaluate(config: Mapping[str, Any], engines: LoadedEngines) -> tuple[RunResu
             f"max_failed_fraction={settings.max_failed_fraction} allows; docs/troubleshooting.md has every code"
         )
     return result, code
+
+
+def run_by_executor(
+    experiment: Experiment, config: Mapping[str, Any], overrides: Sequence[str]
+) -> RunResult:
+    """Returns the finished run, made where ``config["executor"]`` says; ``overrides`` compose ``config``."""
+    run_dir, executor = Path(config["run_dir"]), build_executor(config)
+    if isinstance(executor, BlockExecutor):
+        workers = Workers(executor, config, raise_if_stopped)
+        experiment = replace(experiment, elsewhere=workers)
+    if isinstance(executor, Executor) and executor.parts > 1 and read_scores(run_dir) is None:
+        return run_in_parts(config, executor, overrides)
+    with TerminalProgress(raise_if_stopped) as progress:
+        return run_experiment(experiment, run_dir, progress)
 
 
 def resume_line(run_dir: Path) -> str:

@@ -7,12 +7,12 @@ command resumes every part.
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from whisperlab.config.build import build_dataset, build_metrics, build_profile
-from whisperlab.config.command import overridden, own_config_dir, raise_if_stopped
+from whisperlab.config.command import own_config_dir, raise_if_stopped
 from whisperlab.errors import WriteError
 from whisperlab.eval.progress import TerminalProgress
 from whisperlab.executor.protocol import Executor, Part
@@ -25,15 +25,20 @@ OWN_KEYS = ("run_dir", "shard", "executor")
 """Keys that a part is given anew."""
 
 
-def run_in_parts(config: Mapping[str, Any], executor: Executor) -> RunResult:
+def run_in_parts(
+    config: Mapping[str, Any], executor: Executor, overrides: Sequence[str]
+) -> RunResult:
     """Returns the merged run of all parts, run or resumed as far as is needed.
+
+    ``overrides`` are those that compose ``config``.
 
     Raises:
         ExecutorError: a part does not finish.
         WhisperlabError: as `merge` raises.
     """
     run_dir = Path(str(config["run_dir"]))
-    parts = [_part(run_dir, index, executor.parts) for index in range(executor.parts)]
+    kept = [one for one in overrides if not _is_own(one)]
+    parts = [_part(run_dir, kept, index, executor.parts) for index in range(executor.parts)]
     with TerminalProgress(raise_if_stopped) as progress:
         progress.started(len(build_dataset(config)), 0)
         executor.run(parts, lambda: progress.reached(sum(_recorded(part) for part in parts)))
@@ -41,7 +46,7 @@ def run_in_parts(config: Mapping[str, Any], executor: Executor) -> RunResult:
     return merge(finished, run_dir, build_profile(config), build_metrics(config))
 
 
-def _part(run_dir: Path, index: int, count: int) -> Part:
+def _part(run_dir: Path, overrides: Sequence[str], index: int, count: int) -> Part:
     folder = run_dir / PARTS / str(index)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,11 +55,10 @@ def _part(run_dir: Path, index: int, count: int) -> Part:
             f"{folder}: cannot be made ({error.strerror}); choose another run_dir"
         ) from error
     own_dir = own_config_dir()
-    kept = [one for one in overridden() if not _is_own(one)]
     command = (
         *(sys.executable, "-m", "whisperlab.eval"),
         *(() if own_dir is None else ("--config-dir", str(own_dir))),
-        *kept,
+        *overrides,
         *(f"run_dir={folder}", f"shard.index={index}", f"shard.count={count}", "executor=here"),
     )
     return Part(index, command, folder / "worker.log")

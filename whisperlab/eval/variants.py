@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from whisperlab.config.build import build_metrics, build_profile
-from whisperlab.config.command import raise_if_stopped
 from whisperlab.config.experiment import build_experiment, report_of, run_settings
-from whisperlab.eval.evaluate import exit_code, resume_line
+from whisperlab.eval.evaluate import exit_code, resume_line, run_by_executor
 from whisperlab.eval.mode import Mode, variant_arguments, variant_config
-from whisperlab.eval.progress import TerminalProgress
 from whisperlab.experiment.invariance import invariance
 from whisperlab.experiment.matrix import matrix
 from whisperlab.experiment.pairing import Choices
 from whisperlab.experiment.result import RunResult
-from whisperlab.experiment.runner import run_experiment
 from whisperlab.experiment.scoring import PRIMARY_METRIC
 from whisperlab.report import invariance as invariance_report
 from whisperlab.report import matrix as matrix_report
@@ -63,8 +60,7 @@ def run_variants(config: Mapping[str, Any], mode: Mode) -> tuple[FinishedMode, i
         experiment = replace(
             experiment, transcriber=shared.setdefault(hash_, experiment.transcriber)
         )
-        with TerminalProgress(raise_if_stopped) as progress:
-            result = run_experiment(experiment, Path(settings.run_dir), progress)
+        result = run_by_executor(experiment, wanted, arguments)
         report_of(result, experiment)
         runs[name] = result
         codes.append(exit_code(result, settings.max_failed_fraction))
