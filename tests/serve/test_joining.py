@@ -8,10 +8,10 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from threading import Thread
-from time import perf_counter, sleep
+from time import perf_counter
 from typing import TypeVar
 
 import numpy as np
@@ -98,16 +98,32 @@ def text(ticket: Ticket) -> str:
 
 
 @contextmanager
-def stopped(lane: Lane) -> Iterator[int]:
+def stopped(lane: Lane) -> Iterator[None]:
     """Halts the lane's worker, so that what is submitted meanwhile meets in one run."""
     pid = lane.worker_pid
     assert pid is not None
     os.kill(pid, signal.SIGSTOP)
     try:
-        yield pid
+        yield
     finally:
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGCONT)
+
+
+@contextmanager
+def together(lane: Lane, sounds: Sequence[Waveform]) -> Iterator[list[Ticket]]:
+    """Has sounds in one run, the first of them in its first place; the worker halts meanwhile."""
+    with stopped(lane):
+        tickets = []
+        for number, sound in enumerate(sounds):
+            ticket = lane.submit(sound, ENGLISH, f"caller{number}")
+            until(partial(has_started, ticket))
+            tickets.append(ticket)
+        yield tickets
+
+
+def has_started(ticket: Ticket) -> bool:
+    return ticket.started is not None
 
 
 @cache
@@ -137,34 +153,29 @@ def test_a_short_sound_is_answered_while_its_neighbour_is_still_decoded(
 ) -> None:
     short, *_, long = sorted(sounds[:9], key=lambda sound: sound.duration_seconds)
     twice = Waveform(np.concatenate([long.samples] * 2))
-    ended: list[str] = []
+    beside: list[int] = []
     with stopped(lane):
         first = lane.submit(twice, ENGLISH, "a")
         others = [lane.submit(short, ENGLISH, "a") for _ in range(2)]
-        for name, ticket in (("long", first), ("short", others[0]), ("joined", others[1])):
-            ticket.result.add_done_callback(noted(ended, name))
+        for ticket in others:
+            ticket.result.add_done_callback(lambda _: beside.append(lane.in_engine))
     for ticket in (first, *others):
         text(ticket)
-    assert ended[0] == "short"
+    assert beside[0] >= 1
 
 
 def test_a_sound_that_joined_is_cancelled_and_its_place_is_free_again(
     lane: Lane, words: list[Waveform]
 ) -> None:
-    with stopped(lane):
-        first = lane.submit(words[0], ENGLISH, "a")
-        until(lambda: first.started is not None)
-        joined = lane.submit(words[1], ENGLISH, "a")
-        until(lambda: joined.started is not None)
-        following = lane.submit(words[2], ENGLISH, "a")
+    with together(lane, words[:2]) as (first, joined):
         lane.cancel(joined)
     transcript = joined.result.result(PATIENCE_SECONDS).transcript
     assert transcript is not None
     assert transcript.finish is Finish.CANCELLED
     assert text(first) == alone(words[0])
-    assert text(following) == alone(words[2])  # also in the place of the one that was cancelled
-    after = [lane.submit(sound, ENGLISH, "a") for sound in words[3:5]]
-    assert [text(ticket) for ticket in after] == [alone(sound) for sound in words[3:5]]
+    with together(lane, words[2:4]) as after:
+        pass
+    assert [text(ticket) for ticket in after] == [alone(sound) for sound in words[2:4]]
 
 
 def test_others_get_their_turn_when_the_batch_has_taken_sounds_for_long_enough(
@@ -175,19 +186,17 @@ def test_others_get_their_turn_when_the_batch_has_taken_sounds_for_long_enough(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A flood of sounds that could join for ever, and two that cannot."""
-    monkeypatch.setattr(runs, "JOIN_SECONDS", 0.5)
+    ahead = [0.0]
+    monkeypatch.setattr(runs, "perf_counter", lambda: perf_counter() + ahead[0])
     order: list[str] = []
-    with stopped(lane):
-        flood = [lane.submit(words[0], ENGLISH, "flood")]
-        until(lambda: flood[0].started is not None)
-        flood.append(lane.submit(words[1], ENGLISH, "flood"))
-        until(lambda: flood[1].started is not None)  # it has joined
-        flood += [lane.submit(sound, ENGLISH, "flood") for sound in words[2:8]]
+    with together(lane, words[:2]):
+        flood = [lane.submit(sound, ENGLISH, "flood") for sound in words[2:8]]
         long = lane.submit(sounds[9], ENGLISH, "long")
         other = lane.submit(words[8], GERMAN, "other")
         for name, ticket in (("long", long), ("other", other), ("last", flood[-1])):
             ticket.result.add_done_callback(noted(order, name))
-        sleep(0.6)  # the time of joining is over: the places stay free from now on
+        ahead[0] = 2 * PATIENCE_SECONDS  # the time of joining is over
+        monkeypatch.setattr(runs, "JOIN_SECONDS", 0.0)
     for ticket in (*flood, long, other):
         text(ticket)
     assert order[-1] == "last"  # callers take turns: the flood's last comes after both
@@ -199,13 +208,10 @@ def test_a_sounds_time_is_its_own_when_its_worker_is_lost(
     lane: Lane, words: list[Waveform]
 ) -> None:
     """The run is as old as its first sound; who has joined since is tried again."""
-    with stopped(lane) as worker:
-        old = lane.submit(words[0], ENGLISH, "a")
-        until(lambda: old.started is not None)
-        young = lane.submit(words[1], ENGLISH, "b")
-        until(lambda: young.started is not None)
+    with together(lane, words[:2]) as (old, young):
         old.started = perf_counter() - 2 * PATIENCE_SECONDS
-        os.kill(worker, signal.SIGKILL)
+        assert lane.worker_pid is not None
+        os.kill(lane.worker_pid, signal.SIGKILL)
     with pytest.raises(ApiError) as error:
         old.result.result(PATIENCE_SECONDS)
     assert error.value.code == "inference_timeout"
@@ -215,9 +221,8 @@ def test_a_sounds_time_is_its_own_when_its_worker_is_lost(
 def test_a_lane_that_is_closed_while_sounds_join_leaves_nobody_waiting(
     lane: Lane, words: list[Waveform]
 ) -> None:
-    with stopped(lane):
-        tickets = [lane.submit(sound, ENGLISH, "a") for sound in words[:6]]
-        until(lambda: tickets[1].started is not None)
+    with together(lane, words[:2]) as tickets:
+        tickets += [lane.submit(sound, ENGLISH, "a") for sound in words[2:6]]
         closing = Thread(target=lane.close, daemon=True)
         closing.start()
         until(lambda: lane.closed)

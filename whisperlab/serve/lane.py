@@ -265,8 +265,6 @@ class Lane:
                 return
 
     def _companion(self, recipe: Recipe) -> Ticket | None:
-        if self._closing:
-            return None
         return self._queue.take_companion(
             lambda ticket: ticket.recipe == recipe and self._shares(ticket)
         )
