@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter, sleep
+from typing import Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -27,6 +29,14 @@ class Running:
     @property
     def port(self) -> int:
         return int(self.base_url.rpartition(":")[2])
+
+    def logged(self) -> list[dict[str, Any]]:
+        """The lines of the log; what has no end yet is still being written.
+
+        An answer's line follows the answer: wait for it.
+        """
+        whole = self.log.read_text(encoding="utf-8").rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines()]
 
 
 @contextmanager
