@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import re
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from time import sleep
 
 import httpx
 import pytest
@@ -130,8 +131,26 @@ def test_a_client_that_leaves_gives_its_place_back(point: str, slow: Running) ->
         else:
             assert before.result().status_code == 200
     until(lambda: busy_decoders(slow) == 0)  # a sound that is being decoded is decoded to its end
-    log = slow.log.read_text(encoding="utf-8").splitlines()
-    assert 499 in {json.loads(line).get("status") for line in log}
+    until(lambda: 499 in {line.get("status") for line in slow.logged()})
+
+
+def test_a_connection_that_was_kept_open_brings_one_more_request_while_the_server_drains(
+    tmp_path: Path,
+) -> None:
+    """A proxy has not seen yet that it should not; to a 503 it could not do anything either."""
+    known = known_sounds(tmp_path)
+    with (
+        running_server(tmp_path, "engine=replay", f"engine.path={known}") as running,
+        RawClient(("127.0.0.1", running.port)) as kept,
+    ):
+        kept.send(whole(1))
+        assert kept.answer().status == 200
+        running.process.send_signal(signal.SIGTERM)
+        sleep(0.1)
+        kept.send(whole(1))
+        answer = kept.answer()
+        assert (answer.status, answer.headers["connection"]) == (200, "close")
+        assert running.process.wait(60) == 0
 
 
 def test_readiness_turns_red_when_the_lost_model_cannot_be_loaded_and_green_when_it_can(

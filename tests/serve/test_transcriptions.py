@@ -248,6 +248,20 @@ def test_a_finished_run_is_served_with_what_was_measured(run: Path, tmp_path: Pa
     assert str(tmp_path) not in json.dumps(shown)
 
 
+def test_a_run_in_which_every_utterance_failed_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "recording.jsonl").touch()
+    run = tmp_path / "run"
+    for module, *arguments in (
+        ("eval", f"engine.path={tmp_path / 'recording.jsonl'}", f"run_dir={run}", "resamples=100"),
+        ("serve", f"run={run}", "port=0"),
+    ):
+        command = [sys.executable, "-m", f"whisperlab.{module}", *arguments]
+        command += ["engine=replay"] if module == "eval" else []
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "without a single one scored" in done.stderr
+
+
 def test_a_run_that_was_measured_elsewhere_is_not_served_beside_others(
     run: Path, tmp_path: Path
 ) -> None:

@@ -28,7 +28,7 @@ from whisperlab.serve.keys import Caller
 from whisperlab.serve.lane import Lane
 from whisperlab.serve.messages import Reply
 from whisperlab.serve.parameters import Wanted, read_parameters
-from whisperlab.serve.problems import ApiError, from_error
+from whisperlab.serve.problems import ApiError, draining, from_error
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.service import Service
 from whisperlab.serve.transcriptions import checked
@@ -136,7 +136,7 @@ class Speech:
             ApiError: the caller asks for too much, or the server is shutting down.
         """
         if self.service.draining:
-            raise ApiError("draining", "The server is shutting down; send this again later.")
+            raise draining()
         caller: Caller = request.state.page_caller  # the door has set it
         from_thread.run(self.service.rates.admit, caller)
         with self.service.rates.in_flight(caller):

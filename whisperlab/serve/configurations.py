@@ -164,11 +164,17 @@ def from_run(folder: Path, name: str | None = None) -> Configuration:
     It is called ``name``, else as the folder is.
 
     Raises:
-        ConfigError: there is no finished run.
+        ConfigError: there is no finished run, or no utterance of it could be scored.
     """
     card, scores = read_card(folder), read_scores(folder)
     if card is None or scores is None:
         raise ConfigError(f"run={folder}: no finished run there; give the folder of one")
+    if not scores.utterances.scored:
+        # Nothing was measured that could be offered, and most likely its model does not work.
+        raise ConfigError(
+            f"run={folder}: expected a run with texts, got one without a single one scored; see in "
+            "its report what failed, and evaluate again"
+        )
     wer = scores.scores.get("wer")
     measured = Measured(
         run=folder.resolve().name,

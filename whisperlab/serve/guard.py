@@ -9,6 +9,7 @@ finds ``request.state.request_id`` and ``request.state.client_address``.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -184,6 +185,8 @@ class Guard:
             await self._app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             return
+        except asyncio.CancelledError:
+            return  # the drain time is over: server.py has answered, and uvicorn would log a bug
         except ApiError as error:
             await exchange.fail(error)
         except Exception:  # noqa: BLE001 - the last door: what nobody foresaw is logged, not shown

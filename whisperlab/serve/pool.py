@@ -18,7 +18,7 @@ from typing import Final
 from whisperlab.device import ResolvedKind
 from whisperlab.serve.configurations import Configuration, Offer
 from whisperlab.serve.lane import Lane, LaneObserver, LaneSettings
-from whisperlab.serve.problems import ApiError
+from whisperlab.serve.problems import ApiError, draining
 from whisperlab.serve.settings import BatchSettings, ServeSettings
 
 RELOAD_SECONDS: Final = 10.0
@@ -117,7 +117,7 @@ class Pool:
         name, now = configuration.name, perf_counter()
         with self._lock:
             if self._closed.is_set():
-                raise ApiError("draining", "The server is shutting down; send this again later.")
+                raise draining()
             place = self._places.get(name)
             if place is not None and place.lane.closed:
                 left = place.begun + RELOAD_SECONDS - now

@@ -32,7 +32,7 @@ from whisperlab.serve.connection import (
     Connection,
     OnRefusal,
 )
-from whisperlab.serve.problems import ApiError
+from whisperlab.serve.problems import draining
 from whisperlab.serve.settings import LimitSettings, ServeSettings
 
 BACKLOG: Final = 512
@@ -222,7 +222,7 @@ class _Server(uvicorn.Server):
                 if connection.is_idle and now > began + IDLE_SECONDS:
                     connection.shutdown()
                 elif connection.is_uploading and now > connection.last_byte + STALL_SECONDS:
-                    connection.give_up(_draining())
+                    connection.give_up(draining())
             await asyncio.sleep(POLL_SECONDS)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(CLEAN_UP_SECONDS):
@@ -261,12 +261,8 @@ class _Server(uvicorn.Server):
         if tasks or unanswered:
             self.exit_code = 128 + (self._stopped_by or signal.SIGTERM)
         for connection in unanswered:
-            connection.give_up(_draining())
+            connection.give_up(draining())
         for task in tasks:
             task.cancel("the drain time is over")
         if tasks:
             await asyncio.wait(tasks, timeout=CLEAN_UP_SECONDS)
-
-
-def _draining() -> ApiError:
-    return ApiError("draining", "the server is shutting down; send the request again elsewhere")

@@ -28,7 +28,7 @@ from whisperlab.serve.keys import KeyRing
 from whisperlab.serve.messages import Recipe
 from whisperlab.serve.metrics import Load, Metrics, known_method
 from whisperlab.serve.pool import Pool, PoolObserver
-from whisperlab.serve.problems import ApiError
+from whisperlab.serve.problems import ApiError, draining
 from whisperlab.serve.rates import RateLimiter
 from whisperlab.serve.run import Left
 from whisperlab.serve.settings import ServeSettings
@@ -212,7 +212,7 @@ class Service:
             ApiError: ``draining``, ``model_loading`` or ``model_not_loadable``.
         """
         if self.draining:
-            raise ApiError("draining", "The server is shutting down.")
+            raise draining()
         lane = self.pool.lanes.get(self.offer.default.name)
         lost = self.passed_self_test and lane is not None and lane.closed
         if lost and self._loading_again.done():

@@ -122,8 +122,6 @@ class TranscriptionRoute:
         """
         service = self._service
         request = Request(scope, receive)
-        if service.draining:
-            raise ApiError("draining", "The server is shutting down; send this again later.")
         authorization = request.headers.getlist("authorization")
         caller = service.keys.identify(authorization, request.state.client_address)
         request.state.caller = caller.name
