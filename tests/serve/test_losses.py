@@ -13,7 +13,7 @@ import httpx
 import pytest
 from decoder_processes import decoders, long_sound, until
 from raw_http import FILE, MULTIPART, RawClient, field, form, part, request
-from serve_calls import ask, code, kill, metric, wav, workers
+from serve_calls import ROUTE, ask, code, kill, metric, wav, workers
 from serve_process import Running, running_server
 from serve_replay import recording, spoken, tone
 
@@ -116,7 +116,15 @@ POINTS: dict[str, tuple[bytes, Callable[[Running, RawClient], bool]]] = {
 @pytest.mark.parametrize("point", POINTS)
 def test_a_client_that_leaves_gives_its_place_back(point: str, slow: Running) -> None:
     sent, arrived = POINTS[point]
+    status = 200 if point == "in the stream" else 499  # there it had been sent
+
+    def gone() -> int:
+        return sum(
+            line.get("status") == status and line.get("route") == ROUTE for line in slow.logged()
+        )
+
     until(lambda: in_flight(slow) == 0)
+    gone_before = gone()
     with ThreadPoolExecutor(1) as caller:
         before = caller.submit(ask, slow, wav(5)) if point == "in the queue" else None
         if before is not None:
@@ -131,7 +139,7 @@ def test_a_client_that_leaves_gives_its_place_back(point: str, slow: Running) ->
         else:
             assert before.result().status_code == 200
     until(lambda: busy_decoders(slow) == 0)  # a sound that is being decoded is decoded to its end
-    until(lambda: 499 in {line.get("status") for line in slow.logged()})
+    until(lambda: gone() > gone_before)
 
 
 def test_a_connection_that_was_kept_open_brings_one_more_request_while_the_server_drains(
