@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import cache, partial
 from pathlib import Path
 from threading import Thread
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import TypeVar
 
 import numpy as np
@@ -216,6 +216,25 @@ def test_a_sounds_time_is_its_own_when_its_worker_is_lost(
         old.result.result(PATIENCE_SECONDS)
     assert error.value.code == "inference_timeout"
     assert text(young) == alone(words[1])
+
+
+def test_a_sound_waits_for_a_row_in_the_queue_and_not_in_the_worker(
+    words: list[Waveform],
+) -> None:
+    """There it would have no turn, no place in the limits, and be told no time to come again."""
+    chosen = configuration("x", "engine=openvino", "engine.threads=1", "engine.rows=2")
+    settings = LaneSettings(16, 0.0, queue_size=64, inference_seconds=PATIENCE_SECONDS)
+    opened = Lane("x", chosen.config, settings, LaneObserver())
+    opened.start()
+    try:
+        opened.loaded.result(PATIENCE_SECONDS)
+        with together(opened, words[:2]) as tickets:
+            tickets += [opened.submit(sound, ENGLISH, "a") for sound in words[2:5]]
+            sleep(0.05)  # the bell has rung: nobody came in
+            assert (opened.in_engine, opened.depth) == (2, 3)
+        assert [text(ticket) for ticket in tickets] == [alone(sound) for sound in words[:5]]
+    finally:
+        opened.close()
 
 
 def test_a_lane_that_is_closed_while_sounds_join_leaves_nobody_waiting(

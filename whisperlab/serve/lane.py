@@ -221,7 +221,9 @@ class Lane:
         if closing:
             worker.kill()
         loaded = worker.await_loaded()
-        self._max_batch = self._settings.max_batch or default_batch_size(loaded.kind)
+        at_once = self._settings.max_batch or default_batch_size(loaded.kind)
+        # What would wait for a row in the worker waits here, where its turn and time are kept.
+        self._max_batch = min(at_once, loaded.rows or at_once)
         self._joins = loaded.joins
         if not self.loaded.done():
             self.loaded.set_result(loaded)

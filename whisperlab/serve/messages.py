@@ -69,11 +69,15 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The engine is in memory, on this kind of device; ``joins``: sounds can join a running batch."""
+    """The engine is in memory, on this kind of device; ``joins``: sounds can join a running batch.
+
+    ``rows``: it decodes so many at a time, ``None`` for all that it is given.
+    """
 
     seconds: float
     kind: ResolvedKind
     joins: bool
+    rows: int | None
 
 
 @dataclass(frozen=True, slots=True)

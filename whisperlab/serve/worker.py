@@ -127,14 +127,14 @@ def _load_and_answer(
     try:
         transcriber = build_transcriber(config)
         kind = resolve(transcriber_device(config))
-        transcriber.load()
+        engine = transcriber.load()
         if is_installed():  # any request may ask for it: none shall wait for its libraries
             load_detector()
     except WhisperlabError as error:
         connection.send(LoadFailed(error.code, str(error), error.exit_code))
         return
-    joins = isinstance(transcriber.load(), Refilling)
-    connection.send(Loaded(transcriber.load_seconds or 0.0, kind, joins))
+    joins, rows = (True, engine.rows) if isinstance(engine, Refilling) else (False, None)
+    connection.send(Loaded(transcriber.load_seconds or 0.0, kind, joins, rows))
     variants: dict[Recipe, Transcriber] = {}
     inbox = Inbox(connection)
     # A call each, so that no sound stays in memory while the next is waited for.
