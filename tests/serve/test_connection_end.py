@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 import uvicorn
+from decoder_processes import until
 from front_server import Front, application, running, settings
 from raw_http import RawClient, exchange
 from uvicorn.server import ServerState
@@ -40,20 +41,18 @@ def test_connections_over_the_cap_get_503_with_retry_after_and_room_returns(fron
             assert (answer.status, answer.code) == (503, "overloaded")
             assert answer.headers["retry-after"] == "1"
             assert answer.closed
-    time.sleep(0.1)
-    assert exchange(front.address, GET, "GET").status == 200
+    until(lambda: exchange(front.address, GET, "GET").status == 200)
 
 
 def test_a_flood_of_connections_is_dropped_beyond_those_that_get_an_answer(front: Front) -> None:
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(RawClient(front.address)) for _ in range(60)]
-        time.sleep(0.1)
+        until(lambda: sum(client.has_answer() for client in clients) >= 40)
         ends = Counter(_end(client) for client in clients if client.has_answer())
     assert ends.keys() == {"503", "dropped"}
     assert 15 <= ends["503"] <= 20
     assert ends["dropped"] >= 15
-    time.sleep(0.1)
-    assert exchange(front.address, GET, "GET").status == 200
+    until(lambda: exchange(front.address, GET, "GET").status == 200)
 
 
 @pytest.mark.parametrize("path", ["/v1/stream", "/v1/large"])
@@ -87,7 +86,7 @@ def test_a_client_that_leaves_a_stream_stops_it(front: Front) -> None:
     with RawClient(front.address) as client:
         client.send(b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
         client.socket.recv(1000)
-    assert front.cancelled.wait(1)
+    assert front.cancelled.wait(10)
 
 
 def test_an_idle_connection_is_closed_after_the_keep_alive_time() -> None:

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from decoder_processes import until
 from raw_http import FILE, MULTIPART, RawClient, exchange, form, part, request
 
 from whisperlab.errors import ConfigError
@@ -92,7 +93,7 @@ def test_it_says_where_it_listens_reloads_on_sighup_and_stops_at_once_when_idle(
         assert exchange(server.address, HEALTH, "GET").status == 200
         began = server.signal(signal.SIGTERM)
         assert server.end() == (0, "draining\n", "")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         assert refused(server.address)
 
 
@@ -100,11 +101,10 @@ def test_an_accepted_request_finishes_while_new_connections_are_refused() -> Non
     with child() as server, RawClient(server.address) as client, RawClient(server.address) as idle:
         idle.send(HEALTH)
         assert idle.answer("GET").status == 200
-        ask_slow(client, 1.5)
+        ask_slow(client, 3)
         time.sleep(0.2)
         server.signal(signal.SIGTERM)
-        time.sleep(0.4)
-        assert refused(server.address)
+        until(lambda: refused(server.address))
         answer = client.answer("GET")
         assert (answer.status, answer.headers["connection"]) == (200, "close")
         assert idle.is_closed()
@@ -154,7 +154,7 @@ def test_what_takes_longer_than_the_drain_time_gets_503_and_the_exit_code_says_s
         answer = client.answer("GET")
         assert (answer.status, answer.code) == (503, "draining")
         assert server.end() == (128 + signal.SIGINT, "draining\nrefused draining\n", "")
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
 
 
 def test_a_second_signal_stops_at_once() -> None:
@@ -165,7 +165,7 @@ def test_a_second_signal_stops_at_once() -> None:
         time.sleep(0.3)
         began = server.signal(signal.SIGTERM)
         assert server.end()[0] == 128 + signal.SIGTERM
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 5
 
 
 def test_sigterm_under_load_loses_no_request() -> None:
@@ -252,14 +252,16 @@ def test_an_address_that_cannot_be_listened_on_is_a_configuration_error() -> Non
 FILES = 128
 
 
+def n_waiting(crowd: list[RawClient]) -> int:
+    return sum(not client.has_answer() for client in crowd)
+
+
 def test_more_connections_than_files_are_refused_and_the_log_stays_quiet() -> None:
     with child(files=FILES) as server:
         with contextlib.ExitStack() as stack:
             crowd = [stack.enter_context(RawClient(server.address)) for _ in range(2 * FILES)]
-            time.sleep(0.5)
-            waiting = [client for client in crowd if not client.has_answer()]
-            # The others were answered 503 or, beyond as many again, dropped.
-            assert len(waiting) == (FILES - OWN_FILES) // LINGERING_SHARE
+            # The others are answered 503 or, beyond as many again, dropped.
+            until(lambda: n_waiting(crowd) == (FILES - OWN_FILES) // LINGERING_SHARE)
         time.sleep(0.5)
         assert exchange(server.address, HEALTH, "GET").status == 200
         server.signal(signal.SIGTERM)

@@ -210,7 +210,7 @@ def test_a_client_that_hangs_up_takes_its_work_with_it(slow: Running) -> None:
     until = started + 30
     while 'in_engine{configuration="default"} 1.0' in httpx.get(f"{slow.base_url}/metrics").text:
         assert perf_counter() < until
-    assert perf_counter() - started < 1.0
+    assert perf_counter() - started < 2.0  # of the three that it takes
 
 
 @pytest.fixture(scope="module")
