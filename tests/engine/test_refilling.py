@@ -174,6 +174,22 @@ def test_sounds_that_join_say_what_they_say_alone(
     assert [guests.left[index] for index in range(len(found))] == found
 
 
+@pytest.mark.parametrize("engine", OURS)
+def test_a_sound_that_is_cancelled_before_it_joins_never_begins(
+    sounds: list[Waveform], engine: str
+) -> None:
+    short = [sounds[0], *sounds[3:5]]
+    calm = told(loaded(f"engine={engine}"), ENGLISH, short)
+    watch = Guests([short[1], short[2]])
+    watch.stopped = frozenset({1})
+    found = loaded(f"engine={engine}").variant(ENGLISH).recognise([short[0]], watch)
+    transcripts = [one.transcript for one in found if one.transcript is not None]
+    assert transcripts[1].finish is Finish.CANCELLED
+    assert transcripts[1].stages["encode"] == 0
+    assert watch.asked.count(1) == 1
+    assert [transcripts[index].text for index in (0, 2)] == [calm[index][0] for index in (0, 2)]
+
+
 def test_pieces_of_a_cut_sound_join_and_keep_their_order(sounds: list[Waveform]) -> None:
     cut = ("segmentation=fixed", "segmentation.window_seconds=5", "segmentation.overlap_seconds=0")
     built = loaded("engine=openvino", *cut)

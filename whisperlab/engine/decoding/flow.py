@@ -52,7 +52,7 @@ def transcribe(
     """Decodes sounds, at most ``n_rows`` at a time, and those that ``arrivals`` gives between steps.
 
     Where not all fit at once the longest go first, so that the last rows end together. A sound that
-    had to wait is asked for cancelling before it begins.
+    had to wait, or that arrived, is asked for cancelling before it begins.
     """
     room = n_rows or sys.maxsize
     waiting = deque(enumerate(sounds))
@@ -65,7 +65,8 @@ def transcribe(
         if not waiting and not flow.active:
             return
         while waiting and len(flow.active) < room:
-            flow.admit(*waiting.popleft(), late=begun >= room)
+            number, sound = waiting.popleft()
+            flow.admit(number, sound, late=begun >= room or number >= len(sounds))
             begun += 1
         flow.hear()
         flow.write()
