@@ -61,6 +61,21 @@ def test_a_task_that_is_killed_is_submitted_again(place: Path) -> None:
     assert said(parts[1]) == "other\n"
 
 
+def test_a_task_that_the_queue_forgets_for_a_moment_is_not_run_twice(place: Path) -> None:
+    squeue, looks = place / "bin" / "squeue", place / "looks"
+    squeue.rename(place / "bin" / "really")
+    squeue.write_text(
+        f"#!/bin/bash\necho >>{looks}\n"
+        f"(( $(wc -l <{looks}) % 2 )) && exit 0\nexec really\n"  # every other look finds nothing
+    )
+    squeue.chmod(0o755)
+    seen = f"import time\nwhile sum(1 for _ in open({str(looks)!r})) < 8: time.sleep(0.05)"
+    looks.touch()
+    slow = part(place, 0, f"print('run', flush=True)\n{seen}")
+    SlurmExecutor(workers=1, **QUICK).run([slow], unwatched)
+    assert said(slow) == "run\n"
+
+
 def test_a_part_that_always_fails_is_given_up_with_its_last_words(place: Path) -> None:
     fails = part(place, 0, "print('out of luck', flush=True); raise SystemExit(9)")
     with pytest.raises(ExecutorError, match=r"part 0 ended with code 9 \(2 times\): .*luck"):

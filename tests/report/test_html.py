@@ -85,6 +85,12 @@ def test_an_empty_run_has_a_page(result: RunResult) -> None:
     assert shown.rows == []
 
 
+def test_a_run_that_decoded_nothing_says_so(result: RunResult, alignments: Alignments) -> None:
+    unheard = tuple(replace(outcome, audio_seconds=None) for outcome in result.outcomes)
+    source = page(replace(result, outcomes=unheard), alignments)
+    assert "no audio decoded · scored under" in source
+
+
 def test_the_run_card_traces_the_number(result: RunResult, alignments: Alignments) -> None:
     text = Page(page(result, alignments)).text["card"]
     for shown in (

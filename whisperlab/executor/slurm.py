@@ -151,7 +151,11 @@ class _Array:
         for index, job in self._tasks.items():
             if job.paths.result_pickle.exists():
                 ended[index] = self._code(job)
-            elif queued is not None and job.job_id not in queued:
+            elif queued is None:
+                continue
+            elif job.job_id in queued:
+                del self._absent[index]  # it was being moved or requeued
+            else:
                 self._absent[index] += 1
                 if self._absent[index] > 1:
                     ended[index] = None

@@ -154,10 +154,11 @@ def _header(result: RunResult, title: str, *, sections: Sequence[str]) -> Markup
         for section in sections
     ]
     profile = result.scores.profile.get("name", notation.DASH)
-    audio = sum(outcome.audio_seconds or 0.0 for outcome in result.outcomes)
+    heard = [one.audio_seconds for one in result.outcomes if one.audio_seconds is not None]
+    audio = f"{notation.seconds(sum(heard))} of audio" if heard else "no audio decoded"
     facts = (
         f"{notation.plural(result.scores.utterances.total, 'utterance')}, "
-        f"{notation.seconds(audio)} of audio · scored under {profile} · configuration "
+        f"{audio} · scored under {profile} · configuration "
     )
     return element(
         "header",
