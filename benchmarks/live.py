@@ -183,7 +183,8 @@ def page(data: Path, count: int) -> None:
     print("| trials | first words after speech began: median s | worst s |")
     print("|---|---|---|")
     print(f"| {count} | {statistics.median(seconds):.2f} | {max(seconds):.2f} |")
-    print(f"<!-- load {os.getloadavg()[0]:.1f} -->", file=sys.stderr)
+    each = " ".join(f"{one:.2f}" for one in seconds)
+    print(f"<!-- {each}; load {os.getloadavg()[0]:.1f} -->", file=sys.stderr)
 
 
 def first_words_seconds(playwright: object, address: str, microphone: Path) -> float:

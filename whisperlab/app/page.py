@@ -62,6 +62,8 @@ def theme() -> gr.themes.Base:
         body_text_color_subdued_dark="*neutral_300",
         block_label_text_color="*neutral_600",
         block_title_text_color="*neutral_600",
+        checkbox_border_color="*neutral_500",  # 3 and more for a control (1.4.11)
+        checkbox_border_color_dark="*neutral_400",
         input_placeholder_color="*neutral_500",
         input_placeholder_color_dark="*neutral_400",
         color_accent="*primary_700",
