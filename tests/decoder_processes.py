@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -51,8 +52,15 @@ def gone(process: psutil.Process) -> bool:
 
 
 def ended(process: psutil.Process) -> bool:
-    """Whether a process has ended, reaped or not: not every container's first process reaps."""
-    return gone(process) or process.status() == psutil.STATUS_ZOMBIE
+    """Whether a process has ended, reaped or not: not every container's first process reaps.
+
+    All of its threads: the first may be gone while another still holds the pipes open.
+    """
+    try:
+        threads = os.listdir(f"/proc/{process.pid}/task")
+        return gone(process) or (process.status() == psutil.STATUS_ZOMBIE and len(threads) == 1)
+    except (FileNotFoundError, psutil.NoSuchProcess):
+        return gone(process)
 
 
 def long_sound(minutes: int) -> bytes:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from decoder_processes import until
 from openai_peer import Answer, running_peer
 from remote_examples import VERBOSE, failed_row, loaded, one, refusal, tone
 
@@ -193,9 +194,9 @@ def test_sound_at_another_rate_is_refused() -> None:
 
 
 def test_an_engine_that_is_given_up_ends_its_thread() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())
     with loaded(Answer(VERBOSE)) as (engine, _):
         one(engine)
         del engine
         gc.collect()
-    assert threading.active_count() <= before
+    until(lambda: set(threading.enumerate()) <= before)

@@ -173,6 +173,7 @@ def test_a_body_leaves_its_sound_in_no_cycle_for_the_collector_to_find(front: Fr
         assert post(front, whole).status == 200
         assert post(front, whole[:-20]).code == "invalid_multipart"
         assert post(front, form(part(FILE, b"x" * (CAP + 1)))).status == 413
+        until(lambda: len(front.answered) == 3)  # recorded behind the answer
         front.answered.clear()
         with RawClient(front.address) as client:
             client.send(request(whole, MULTIPART)[:-1000])

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from hashlib import sha256
@@ -95,13 +96,17 @@ def test_a_mistake_is_one_line_and_exit_2(
     assert file.read_bytes() == before
 
 
-def test_a_key_that_nobody_could_read_is_taken_back(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_key_that_nobody_could_read_is_taken_back(tmp_path: Path, unbuffered: str) -> None:
     file = write(tmp_path / "F", stored("alice", "wl_alice"))
     with Path("/dev/full").open("w") as full:
         finished = subprocess.run(
             [*COMMAND, "create", "bob", "--file", str(file)],
             stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+            env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
     assert finished.returncode == 74
-    assert "error: cannot print the key (No space left on device)" in finished.stderr
+    assert finished.stderr == (
+        "error: cannot print the key (No space left on device); none was made\n"
+    )
     assert [key.name for key in read_keys(file).keys] == ["alice"]

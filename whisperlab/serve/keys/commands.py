@@ -7,6 +7,7 @@ because arguments are in the process list and in the shell's history.
 from __future__ import annotations
 
 import argparse
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn, TextIO
@@ -95,6 +96,8 @@ def create(given: argparse.Namespace, out: TextIO, notes: TextIO) -> None:
         print(key, file=out, flush=True)
     except OSError as error:
         change_keys(given.file, lambda keys: keys.without(stored.name))
+        with suppress(OSError):
+            out.close()  # else Python tries again at its end, and exits with 120
         raise WriteError(f"cannot print the key ({error.strerror}); none was made") from error
     print(f"This is the only time that the key of {stored.name} is shown.", file=notes)
 
