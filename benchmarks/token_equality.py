@@ -110,9 +110,24 @@ def plain(folder: Path) -> tuple[Any, Any]:
 
 
 def generated(model: Model, batch: Sequence[Samples], way: Way) -> list[list[int]]:
-    """Returns what ``generate`` gives for ``batch``, without what pads the rows."""
+    """Returns what ``generate`` gives for ``batch``, without what pads the rows.
+
+    Sounds of one window and longer ones are two calls: in one, ``generate`` would decode all as long.
+    """
+    found: dict[int, list[int]] = {}
+    for long_form in (False, True):
+        chosen = [n for n, one in enumerate(batch) if (len(one) > WINDOW_SAMPLES) == long_form]
+        if chosen:
+            rows = rows_of(model, [batch[n] for n in chosen], way, long_form=long_form)
+            found.update(zip(chosen, rows, strict=True))
+    return [found[n] for n in range(len(batch))]
+
+
+def rows_of(
+    model: Model, batch: Sequence[Samples], way: Way, *, long_form: bool
+) -> list[list[int]]:
+    """Returns the rows of one call of ``generate``."""
     network, processor = plain(model.folder)
-    long_form = max(len(samples) for samples in batch) > WINDOW_SAMPLES
     options: dict[str, Any] = {
         "language": "en",
         "task": "transcribe",
