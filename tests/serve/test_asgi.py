@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
-from decoder_processes import until
+from decoder_processes import ended, until
 from serve_calls import ROUTE, wav
 from starlette.testclient import TestClient
 
@@ -15,17 +16,18 @@ from whisperlab.errors import ConfigError
 from whisperlab.serve.asgi import asgi_app
 
 
-def started_processes() -> set[int]:
-    """This process's children and theirs, but multiprocessing's tracker, which stays."""
-    return {
-        child.pid
-        for child in psutil.Process().children(recursive=True)
-        if not any("resource_tracker" in part for part in child.cmdline())
-    }
+def own_processes() -> set[psutil.Process]:
+    """This process's own children, without multiprocessing's tracker, which stays."""
+    found = set()
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            if not any("resource_tracker" in part for part in child.cmdline()):
+                found.add(child)
+    return found
 
 
 def test_another_server_serves_the_same_and_ends_what_was_started() -> None:
-    before = started_processes()
+    before = own_processes()
     app = asgi_app(
         "default", "engine=replay", "engine.default_text=one two", "serve.limits.decoders=1"
     )
@@ -40,9 +42,9 @@ def test_another_server_serves_the_same_and_ends_what_was_started() -> None:
         assert (refused.status_code, refused.json()["error"]["code"]) == (404, "model_not_found")
         (listed, _) = client.get("/v1/models").json()["data"]
         assert listed["id"] == "default"
-        started = started_processes() - before
+        started = own_processes() - before
         assert len(started) >= 2  # a worker and a decoder
-    until(lambda: not any(psutil.pid_exists(pid) for pid in started))
+    until(lambda: all(map(ended, started)))
 
 
 def test_a_wrong_setting_and_a_run_with_overrides_are_refused(tmp_path: Path) -> None:
