@@ -144,9 +144,8 @@ class NetworkEngine:
             came = watch.arrivals() if isinstance(watch, Joining) else ()
             for waveform in came:
                 group.append(next(numbers))
-                durations.append(
-                    waveform.duration_seconds
-                )  # its samples are kept by who needs them
+                # Its samples are kept by who needs them.
+                durations.append(waveform.duration_seconds)
                 said.append(_Said())
             return [self._sound(waveform) for waveform in came]
 

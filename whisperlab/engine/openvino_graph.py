@@ -110,7 +110,8 @@ def encoder(
 
     Input ``features`` ``(1, n_mels, n_frames)``, ``None`` frames for any even number. Outputs
     ``key.N`` and ``value.N`` of each decoder layer, ``(1, heads, head_width, n_frames / 2)`` in the
-    type ``memory``.
+    type ``memory``. ``unpacked`` holds int8 weights rounded, but in the precision that computes:
+    faster where OpenVINO would unpack them for every window and larger in memory.
     """
     layers = _Layers(weights, storage, unpacked=unpacked)
     frames = -1 if n_frames is None else n_frames
