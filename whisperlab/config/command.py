@@ -111,7 +111,7 @@ def run_command(config_name: str, task: Task, conclude: Callable[[], None] = _no
 def _say_failed(failed: Sequence[str], jobs: int) -> None:
     """Says at the end of a sweep which of its jobs failed; stderr has their errors."""
     if jobs > 1 and failed:
-        print(  # noqa: T201 - the sweep's last word
+        print(
             f"{len(failed)} of {jobs} jobs failed: {', '.join(failed)}; the others are finished, "
             "the same command tries the failed ones again"
         )
@@ -207,7 +207,7 @@ def _job_name() -> str:
 def _fail(error: Exception, code: int, debug: bool, where: str = "") -> int:
     if debug:
         sys.excepthook(type(error), error, error.__traceback__)
-    print(f"error: {where}{explained(error)}", file=sys.stderr)  # noqa: T201 - the command's one line
+    print(f"error: {where}{explained(error)}", file=sys.stderr)
     return code
 
 

@@ -92,5 +92,5 @@ def _server(base_url: str, model: str, key_variable: str | None, check_seconds: 
 
 
 def _fail(error: WhisperlabError) -> int:
-    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201 - a command's face
+    print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
     return error.exit_code

@@ -47,23 +47,23 @@ def evaluate(config: Mapping[str, Any], engines: LoadedEngines) -> tuple[RunResu
     experiment = build_experiment(config, settings, sys.argv[1:])
     engines.share(experiment.transcriber)
     run_dir = Path(settings.run_dir)
-    print(f"run folder {run_dir}; resume with: {resume_line(run_dir)}")  # noqa: T201 - a command's face
+    print(f"run folder {run_dir}; resume with: {resume_line(run_dir)}")
     result = run_by_executor(experiment, config, overridden())
     report = report_of(result, experiment)
     Console().print(run_table(result))
     if result.card.dataset.get("skipped"):
-        print(f"{result.card.dataset['skipped']} bad rows of the dataset were left out")  # noqa: T201
+        print(f"{result.card.dataset['skipped']} bad rows of the dataset were left out")
     if result.duration_mismatches:
-        print(  # noqa: T201 - a command's face
+        print(
             f"{result.duration_mismatches} recordings are not as long as the manifest says "
             f"(by more than 5 % or 0.5 s): see {LOG} in the run folder"
         )
     for line in (*failure_lines(result.scores.failures), *published_lines(result)):
-        print(line)  # noqa: T201 - a command's face
-    print(f"report: {report}")  # noqa: T201 - a command's face
+        print(line)
+    print(f"report: {report}")
     code = exit_code(result, settings.max_failed_fraction)
     if code == EXIT_TOO_MANY_FAILED:
-        print(  # noqa: T201 - a command's face
+        print(
             f"exit code {code}: more utterances failed or timed out than "
             f"max_failed_fraction={settings.max_failed_fraction} allows; docs/troubleshooting.md has every code"
         )
@@ -106,4 +106,4 @@ def show_sweep(results: Sequence[RunResult]) -> None:
     sweep = read_sweep(results, build_profile(config), build_metrics(config))
     for part in shown(sweep):
         Console().print(part)
-    print(f"sweep: {write_sweep(sweep, results[0].folder.parent)}")  # noqa: T201 - a command's face
+    print(f"sweep: {write_sweep(sweep, results[0].folder.parent)}")

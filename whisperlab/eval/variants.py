@@ -47,7 +47,7 @@ def run_variants(config: Mapping[str, Any], mode: Mode) -> tuple[FinishedMode, i
         WhisperlabError: as the parts of a run raise.
     """
     run_dir = Path(run_settings(config).run_dir)
-    print(f"runs below {run_dir}; resume with: {resume_line(run_dir)}")  # noqa: T201 - a command's face
+    print(f"runs below {run_dir}; resume with: {resume_line(run_dir)}")
     shared: dict[str, Transcriber] = {}
     runs: dict[str, RunResult] = {}
     codes = []
@@ -64,7 +64,7 @@ def run_variants(config: Mapping[str, Any], mode: Mode) -> tuple[FinishedMode, i
         report_of(result, experiment)
         runs[name] = result
         codes.append(exit_code(result, settings.max_failed_fraction))
-        print(f"{number}/{len(mode.variants)} {name}: {_rates(result)}")  # noqa: T201 - as above
+        print(f"{number}/{len(mode.variants)} {name}: {_rates(result)}")
     finished = FinishedMode(mode, config, runs)
     codes.append(show(finished, run_dir))
     return finished, max(codes)
@@ -80,7 +80,7 @@ def show(finished: FinishedMode, folder: Path) -> int:
         return 0
     found = invariance(runs, finished.mode.must_equal, profile, metrics, choices)
     written = invariance_report.write_invariance(found, folder)
-    print(f"\n{invariance_report.markdown(found)}\nreport: {written}")  # noqa: T201 - as above
+    print(f"\n{invariance_report.markdown(found)}\nreport: {written}")
     return EXIT_VIOLATED if found.violated else 0
 
 
@@ -94,7 +94,7 @@ def show_matrix(finished: Sequence[FinishedMode], folder: Path) -> None:
         _choices(config),
     )
     written = matrix_report.write_matrix(found, folder)
-    print(f"\n{matrix_report.markdown(found)}\nreport: {written}")  # noqa: T201 - as above
+    print(f"\n{matrix_report.markdown(found)}\nreport: {written}")
 
 
 def show_rows(finished: Sequence[FinishedMode]) -> None:

@@ -65,5 +65,5 @@ def run(given: Namespace) -> int:
     console = Console()
     for table in comparison_tables(comparison):
         console.print(table)
-    print(f"report: {report} ({sounds.note})")  # noqa: T201 - a command's face
+    print(f"report: {report} ({sounds.note})")
     return 0

@@ -70,5 +70,5 @@ def run(given: Namespace) -> int:
     )
     if given.junit is not None:
         write(given.junit, junit(result, given.run, given.baseline, passed=passed))
-    print(sentence(result, passed=passed))  # noqa: T201 - a command's face
+    print(sentence(result, passed=passed))
     return EXIT_PASSED if passed else EXIT_NOT_PASSED

@@ -41,9 +41,9 @@ def run(given: Namespace) -> int:
     from whisperlab.runs.comparing import matrix_folders
 
     found = matrix_folders(_folders(given.runs), given)
-    print(markdown(found))  # noqa: T201 - a command's face
+    print(markdown(found))
     if given.output_dir is not None:
-        print(f"report: {write_matrix(found, given.output_dir)}")  # noqa: T201 - as above
+        print(f"report: {write_matrix(found, given.output_dir)}")
     return 0
 
 

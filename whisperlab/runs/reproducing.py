@@ -36,7 +36,7 @@ def reproduce(path: Path, output: Path) -> bool:
     config = {**compose("eval", []), **before.card.config, "run_dir": str(output)}
     experiment = build_experiment(config, run_settings(config), [])
     experiment = replace(experiment, card=replace(experiment.card, command=before.card.command))
-    print(  # noqa: T201 - a command's face
+    print(
         f"run folder {output}; resume with: "
         + shlex.join(
             ["python", "-m", "whisperlab.runs", "reproduce", str(path), "--output", str(output)]
@@ -50,8 +50,8 @@ def reproduce(path: Path, output: Path) -> bool:
     for table in _tables(found):
         console.print(table)
     for line in verdict(found):
-        print(line)  # noqa: T201 - a command's face
-    print(f"report: {report}")  # noqa: T201 - a command's face
+        print(line)
+    print(f"report: {report}")
     return found.reproduced
 
 
@@ -67,7 +67,7 @@ class _Lines:
 
     def stage(self, name: str) -> None:
         """Names what begins."""
-        print(name, file=sys.stderr)  # noqa: T201 - a command's face
+        print(name, file=sys.stderr)
 
 
 def verdict(found: Reproduction) -> Iterator[str]:

@@ -41,9 +41,9 @@ def rescore_run(given: Namespace) -> None:
     console.print(_scores_table(rescored))
     console.print(_shares_table(rescored.shares))
     for line in published_lines(result):
-        print(line)  # noqa: T201 - a command's face
-    print(f"examples: {result.folder / ATTRIBUTION}")  # noqa: T201 - a command's face
-    print(f"report: {report}")  # noqa: T201 - a command's face
+        print(line)
+    print(f"examples: {result.folder / ATTRIBUTION}")
+    print(f"report: {report}")
 
 
 def _scores_table(rescored: Rescored) -> Table:

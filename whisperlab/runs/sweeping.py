@@ -44,4 +44,4 @@ def show_effects(folders: Sequence[Path], output_dir: Path) -> None:
     path = write_sweep(sweep, output_dir)
     for part in shown(sweep):
         Console().print(part)
-    print(f"report: {path}")  # noqa: T201 - a command's face
+    print(f"report: {path}")

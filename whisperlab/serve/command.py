@@ -54,7 +54,7 @@ def serve(config: Mapping[str, Any], mount: Mount | None = None) -> int:
             on_refusal=service.refused,
         )
         if service.failure is not None:
-            print(f"error: {service.failure}", file=sys.stderr)  # noqa: T201 - a command's face
+            print(f"error: {service.failure}", file=sys.stderr)
         return service.exit_code or code
 
 
@@ -115,4 +115,4 @@ def announce(offer: Offer) -> None:
     for configuration in offer:
         model = configuration.config["model"]
         note = f"; {model['note']}" if model.get("note") else ""
-        print(f"configuration {configuration.name}: {model['name']}{note}")  # noqa: T201 - a command's face
+        print(f"configuration {configuration.name}: {model['name']}{note}")

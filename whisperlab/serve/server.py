@@ -186,7 +186,7 @@ class _Server(uvicorn.Server):
         for listener in sockets or []:
             listener.listen(BACKLOG)  # asyncio has made it as short as what it accepts together
         port = self.servers[0].sockets[0].getsockname()[1]
-        print(f"listening on http://{_url_host(self._settings.host)}:{port}", flush=True)  # noqa: T201 - the line that tells the user where
+        print(f"listening on http://{_url_host(self._settings.host)}:{port}", flush=True)
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -73,7 +73,7 @@ def _write(
             target.write_text(text, encoding="utf-8")
         except OSError as error:
             raise WriteError(f"{target}: cannot write ({error.strerror})") from error
-        print(target)  # noqa: T201 - a command's face
+        print(target)
 
 
 def _check_names(files: Sequence[Path]) -> None:
@@ -97,5 +97,5 @@ def _make(folder: Path) -> None:
 def _fail(error: WhisperlabError, prefix: str, *, debug: bool) -> int:
     if debug:
         sys.excepthook(type(error), error, error.__traceback__)
-    print(f"{prefix}: {' '.join(str(error).split())}", file=sys.stderr)  # noqa: T201 - a command's face
+    print(f"{prefix}: {' '.join(str(error).split())}", file=sys.stderr)
     return error.exit_code
