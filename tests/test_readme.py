@@ -59,8 +59,21 @@ def test_the_tree_shows_what_is_there() -> None:
     named = {part.rstrip("/") for line in inside for part in line.split()}
     for name in named:
         assert (CHECKOUT / "whisperlab" / name).exists(), name
-    rooms = {path.name for path in (CHECKOUT / "whisperlab").iterdir() if path.is_dir()}
-    assert rooms - named - {"__pycache__", "conf"} == set()
+    there = {path.name for path in (CHECKOUT / "whisperlab").iterdir()}
+    assert there - named <= {"__pycache__", "conf", "__init__.py", "__main__.py", "py.typed"}
+
+
+def test_the_table_of_groups_names_every_choice() -> None:
+    rows = re.findall(
+        r"^\| `(\w+)`(?: \([^|]*\))? \| (.*) \|$", README.read_text("utf-8"), re.MULTILINE
+    )
+    assert len(rows) > 8
+    for group, choices in rows:
+        stems = {
+            path.stem.removesuffix(".en") for path in (CHECKOUT / "conf" / group).glob("*.yaml")
+        }
+        named = set(re.findall(r"`([\w.-]+)`", choices))
+        assert stems - {"none"} <= named, group
 
 
 def test_it_is_short_enough_to_be_read() -> None:
