@@ -2,6 +2,10 @@
 
     python experiments/2026-11-24-racing/replay.py OUTCOMES.csv RESULT.json [--seeds 200]
 
+Races by the shipped rules, and by one more for comparison: ``tolerance`` drops only who is shown to be
+worse by more than the tolerance, not who is shown to be worse at all (dominated, where the error rate is
+the only objective).
+
 Nothing is transcribed: the race asks the table of error counts that `outcomes.py` left. Work is seconds
 of audio, as a share of what all configurations over all utterances take.
 """
@@ -11,7 +15,9 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import itertools
 import json
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,11 +25,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from whisperlab.experiment.racing import Block, Race, RaceRules, Reason, affordable
+from whisperlab.experiment.racing import Block, Extent, Race, RaceRules, Reason, affordable
 
 BLOCK, ALPHA, SHARE = 4, 0.05, 0.3
-TOLERANCES = (0.001, 0.005)
+TOLERANCES = (0.001, 0.005, 0.02)
 Floats = NDArray[np.float64]
+
+
+class ByTolerance(Race):
+    """The rule to compare with: nobody is dominated."""
+
+    def _no_dearer(self, costs: object) -> NDArray[np.bool_]:
+        return np.zeros((self.count, self.count), dtype=bool)
+
+
+RULES: dict[str, type[Race]] = {"shipped": Race, "tolerance": ByTolerance}
 
 
 @dataclass(frozen=True)
@@ -69,19 +85,29 @@ def order(table: Table, seed: int) -> list[int]:
     return sorted(range(len(ranks)), key=ranks.__getitem__)
 
 
-def race(table: Table, seed: int, tolerance: float, share: float | None) -> dict[str, Any]:
+def race(
+    table: Table, rule: str, seed: int, tolerance: float, share: float | None
+) -> dict[str, Any]:
     """One race; the budget is counted as `whisperlab.experiment.race_run` counts it."""
     drawn = order(table, seed)
-    runner = Race(len(table.names), RaceRules(tolerance, ALPHA))
+    extent = Extent(len(drawn), float(table.words.max()))
+    runner = RULES[rule](len(table.names), RaceRules(tolerance, ALPHA), extent)
     everything = table.seconds.sum() * len(table.names)
     limit = float("inf") if share is None else share * everything
-    spent, heard, lost_best = 0.0, 0, False
+    spent, heard, lost_best, end = 0.0, 0, False, "data"
     best = int(table.rates.argmin())
     reasons = dict.fromkeys(Reason, 0)
     blocks = [drawn[start : start + BLOCK] for start in range(0, len(drawn), BLOCK)]
     for number, block in enumerate(blocks):
         one_block = len(block) * spent / heard if heard else 0.0
-        if len(runner.alive) == 1 or (number and len(runner.alive) * one_block > limit - spent):
+        if len(runner.alive) == 1:
+            end = "decided"
+            break
+        if number and runner.settled() is not None:
+            end = "settled"
+            break
+        if number and len(runner.alive) * one_block > limit - spent:
+            end = "budget"
             break
         spent += float(table.seconds[block].sum()) * len(runner.alive)
         heard += len(block) * len(runner.alive)
@@ -102,11 +128,12 @@ def race(table: Table, seed: int, tolerance: float, share: float | None) -> dict
         "share": spent / everything,
         "best_shown_worse": lost_best,
         "kept": len(runner.alive),
+        "end": end,
         **{str(reason): count for reason, count in reasons.items()},
     }
 
 
-def summary(table: Table, races: list[dict[str, Any]], tolerance: float) -> dict[str, Any]:
+def summary(races: list[dict[str, Any]], tolerance: float) -> dict[str, Any]:
     regrets = np.array([one["regret"] for one in races])
     within = regrets <= tolerance + 1e-12
     return {
@@ -117,6 +144,7 @@ def summary(table: Table, races: list[dict[str, Any]], tolerance: float) -> dict
         "median_regret_points": 100 * float(np.median(regrets)),
         "largest_regret_points": 100 * float(regrets.max()),
         "best_wrongly_shown_worse": float(np.mean([one["best_shown_worse"] for one in races])),
+        "ends": dict(Counter(one["end"] for one in races)),
         "median_kept": float(np.median([one["kept"] for one in races])),
         "failures": [one for one, good in zip(races, within, strict=True) if not good],
     }
@@ -143,9 +171,9 @@ def main() -> None:
         "replays": [],
     }
     for tolerance in TOLERANCES:
-        for share in (SHARE, None):
-            races = [race(table, seed, tolerance, share) for seed in range(given.seeds)]
-            line = {"budget_share": share, **summary(table, races, tolerance)}
+        for rule, share in itertools.product(RULES, (SHARE, None)):
+            races = [race(table, rule, seed, tolerance, share) for seed in range(given.seeds)]
+            line = {"rule": rule, "budget_share": share, **summary(races, tolerance)}
             found["replays"].append(line)
             shown = {key: value for key, value in line.items() if key != "failures"}
             print(json.dumps(shown), f"{len(line['failures'])} failures", flush=True)

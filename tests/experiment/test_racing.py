@@ -12,6 +12,7 @@ from scipy.stats import binom
 from whisperlab.experiment.racing import (
     Block,
     Drop,
+    Extent,
     Objective,
     Race,
     RaceRules,
@@ -67,6 +68,59 @@ def test_planted_ties_all_stay() -> None:
     assert run(race, np.repeat(errors, 5, axis=0), words) == []
     assert race.alive == [0, 1, 2, 3, 4]
     assert race.best == 0
+
+
+def settled_after(
+    race: Race,
+    errors: NDArray[np.float64],
+    words: NDArray[np.float64],
+    costs: dict[Objective, list[float]] | None = None,
+) -> int | None:
+    """Utterances after which the race was settled."""
+    for start in range(0, len(words), 4):
+        part = slice(start, start + 4)
+        race.add(Block(errors[race.alive, part], words[part]), costs)
+        if race.settled(costs) is not None:
+            return start + 4
+    return None
+
+
+def test_a_race_of_equals_is_settled_early_where_the_tolerance_allows_it() -> None:
+    errors, words = outcomes(np.random.default_rng(1), [0.25], 1000)
+    errors = np.repeat(errors, 4, axis=0)
+    extent = Extent(1000, 14)
+    loose = settled_after(Race(4, RaceRules(0.02, 0.05), extent), errors, words)
+    tight = settled_after(Race(4, RaceRules(0.005, 0.05), extent), errors, words)
+    assert loose is not None
+    assert tight is not None
+    assert loose < 450 < tight < 900
+    assert settled_after(Race(4, RaceRules(0.02, 0.05)), errors, words) is None
+
+
+def test_who_is_worse_by_more_than_the_tolerance_is_settled_on_in_at_most_alpha_of_races() -> None:
+    random = np.random.default_rng(5)
+    words = np.full(200, 10.0)
+    races, wrong = 100, 0
+    for _ in range(races):
+        errors = random.binomial(1, 0.1, (1, 200)) * np.ones((3, 1))
+        errors[0, :8] = 10.0  # 4 points worse, all of it in 8 utterances
+        errors[2, :8] = 10.0
+        errors = errors[:, random.permutation(200)]
+        race = Race(3, RaceRules(0.03, 0.05), Extent(200, 10))
+        if settled_after(race, errors, words) is not None:
+            wrong += race.recommended() != 1
+        else:
+            assert race.alive == [1]
+    assert wrong <= binom.ppf(0.999, races, 0.05)
+
+
+def test_a_cheaper_one_keeps_a_race_from_being_settled() -> None:
+    errors = np.zeros((2, 400))
+    errors[1, ::100] = 10.0  # a point worse, beyond the tolerance, in too few utterances for a drop
+    words, rules = np.full(400, 10.0), RaceRules(0.005, 0.05, objectives=WER_AND_SPEED)
+    dearer, cheaper = {Objective.RTFX: [1.0, 2.0]}, {Objective.RTFX: [2.0, 1.0]}
+    assert settled_after(Race(2, rules, Extent(400, 10)), errors, words, dearer) is not None
+    assert settled_after(Race(2, rules, Extent(400, 10)), errors, words, cheaper) is None
 
 
 def test_the_same_outcomes_give_the_same_decisions() -> None:

@@ -6,11 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from scipy.stats import binom
 
-from whisperlab.metric.sequential import STAKES, PairwiseBets, log_mean_against
+from whisperlab.metric.sequential import STAKES, NearBets, PairwiseBets, log_mean_against
 
 ALPHA = 0.05
+Floats = NDArray[np.float64]
 
 
 def test_the_capital_is_the_mean_over_stakes_of_the_products_of_the_bets() -> None:
@@ -86,3 +88,57 @@ def test_the_mean_counts_closed_bets_as_lost() -> None:
     assert math.exp(log_mean_against(log_capital, only_second)[0]) == pytest.approx(4.0)
     nobody = np.zeros((3, 3), dtype=bool)
     assert (log_mean_against(log_capital, nobody) == -np.inf).all()
+
+
+def said_near_at_any_look(errors: Floats, words: Floats, margin: float) -> bool:
+    """True when the bets ever say that the first is worse than the second by at most ``margin``."""
+    bets = NearBets(2, margin, len(words), float(words.max()))
+    for look in range(0, len(words), 4):
+        bets.add(errors[:, look : look + 4], words[look : look + 4], [0, 1])
+        if bets.log_capital()[0, 1] >= -math.log(ALPHA):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(("per_failure", "failures"), [(1.0, 5), (0.25, 20)])
+def test_one_that_fails_totally_in_rare_utterances_is_not_said_to_be_near(
+    per_failure: float, failures: int
+) -> None:
+    random = np.random.default_rng(3)
+    words = np.full(100, 10.0)
+    errors = np.zeros((2, 100))
+    errors[0, :failures] = 10.0 * per_failure
+    assert errors[0].sum() / words.sum() > 0.045
+    races = 150
+    wrong = sum(
+        said_near_at_any_look(errors[:, random.permutation(100)], words, margin=0.045)
+        for _ in range(races)
+    )
+    assert wrong <= binom.ppf(0.999, races, ALPHA)
+
+
+def test_noisy_ones_beyond_the_margin_are_said_to_be_near_in_at_most_alpha_of_races() -> None:
+    random = np.random.default_rng(4)
+    races, wrong = 150, 0
+    for _ in range(races):
+        words = random.integers(3, 15, 100).astype(float)
+        errors = np.array([random.binomial(words.astype(int), rate) for rate in (0.25, 0.2)])
+        margin = (errors[0] - errors[1]).sum() / words.sum() - 0.001
+        wrong += said_near_at_any_look(errors.astype(float), words, margin)
+    assert wrong <= binom.ppf(0.999, races, ALPHA)
+
+
+def test_equals_are_said_to_be_near_before_the_data_end() -> None:
+    bets = NearBets(2, 0.02, 400, 10.0)
+    errors, words = np.ones((2, 200)), np.full(200, 10.0)
+    bets.add(errors, words, [0, 1])
+    assert bets.log_capital()[0, 1] > -math.log(ALPHA)
+    # The rest could not make up for it, were it wholly wrong.
+    strict = NearBets(2, 0.06, 205, 10.0)
+    strict.add(errors, words, [0, 1])
+    assert math.isinf(strict.log_capital()[0, 1])
+    # Insertions without end count as one utterance that is wholly wrong.
+    errors[0, 0] = 1000.0
+    capped = NearBets(2, 0.06, 205, 10.0)
+    capped.add(errors, words, [0, 1])
+    assert math.isinf(capped.log_capital()[0, 1])

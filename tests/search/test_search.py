@@ -114,6 +114,24 @@ def test_a_search_killed_in_mid_race_comes_to_the_same_decisions(tmp_path: Path)
         assert len(names) == len(set(names))
 
 
+def test_a_search_among_equals_ends_when_the_tolerance_is_shown(tmp_path: Path) -> None:
+    equals = (*SPACE[:2], "+space.preprocess=[[],[trim],[denoise]]", *SPACE[3:])
+    wide = (*equals, "search.tolerance=30", f"search_dir={tmp_path}")
+    result = search(*wide)
+    assert result.reason == "settled"
+    assert len(result.kept) == 3
+    assert result.share < 1
+    last = decisions(tmp_path)[-1]
+    assert last["event"] == "settled"
+    assert result.recommended is not None
+    assert last["candidate"] == result.recommended.name
+    assert last["e_value"] >= 1 / result.alpha
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "shown to be within the tolerance of 30.00" in page
+    assert search(*wide) == result
+    assert decisions(tmp_path)[-1] == last
+
+
 def test_a_budget_is_kept_and_who_is_set_aside_is_said_to_be(tmp_path: Path) -> None:
     result = search(
         *SPACE, f"search_dir={tmp_path}", "search.audio_hours=0.02", "search.alpha=0.000001"

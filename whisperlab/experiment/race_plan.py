@@ -11,10 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from whisperlab.errors import ConfigError
+from whisperlab.errors import ConfigError, DatasetError
 from whisperlab.experiment.folder import RunFolder
-from whisperlab.experiment.racing import RaceRules
+from whisperlab.experiment.racing import Extent, RaceRules
+from whisperlab.metric.alignment import count
 from whisperlab.metric.protocol import Metric
+from whisperlab.metric.score import align_pair
 from whisperlab.normalize.profile import Profile
 from whisperlab.transcriber import Transcriber
 from whisperlab.utterance import Utterance
@@ -79,6 +81,21 @@ class RacePlan:
         drawn = sorted(self.utterances, key=lambda utterance: self._rank(utterance.id))
         for start in range(0, len(drawn), self.block_size):
             yield tuple(drawn[start : start + self.block_size])
+
+    def extent(self) -> Extent:
+        """Returns how much there is to hear, by the references' words.
+
+        Raises:
+            DatasetError: a reference breaks the profile's notation; names the utterance.
+        """
+        longest = 0
+        for utterance in self.utterances:
+            try:
+                edits = align_pair(self.profile, utterance.reference, "").edits
+            except DatasetError as error:
+                raise DatasetError(f"utterance {utterance.id}: {error}") from error
+            longest = max(longest, count(edits).reference_length)
+        return Extent(len(self.utterances), longest)
 
     def _rank(self, name: str) -> bytes:
         return hashlib.blake2b(f"{self.seed}:{name}".encode(), digest_size=16).digest()

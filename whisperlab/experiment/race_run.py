@@ -75,7 +75,7 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class RaceResult:
-    """How a race ended: ``reason`` is ``decided``, ``data`` (all were heard) or ``budget``."""
+    """How a race ended: ``reason`` is ``decided``, ``settled``, ``data`` (all were heard) or ``budget``."""
 
     folder: Path
     plan: RacePlan
@@ -183,7 +183,7 @@ class _Runner:
             {outcome.id: outcome for outcome in read_ledger(ledger.path)} for ledger in ledgers
         ]
         self._heard = [_Heard() for _ in plan.candidates]
-        self._race = Race(len(plan.candidates), plan.rules)
+        self._race = Race(len(plan.candidates), plan.rules, plan.extent())
         self._drops: dict[int, tuple[Drop, int]] = {}
 
     def run(self) -> RaceResult:
@@ -192,6 +192,9 @@ class _Runner:
         for number, block in enumerate(blocks):
             if len(self._race.alive) == 1:
                 reason = "decided"
+                break
+            if number and self._settled(number - 1):
+                reason = "settled"
                 break
             if number and not self._within_budget(len(block)):
                 reason = "budget"
@@ -217,6 +220,15 @@ class _Runner:
         self._decisions.say(self._block_record(number, block, before))
         self._note(drops, number)
         self._note(race.set_aside(self._affordable(len(block), blocks_left)), number)
+
+    def _settled(self, number: int) -> bool:
+        evidence = self._race.settled(self._costs())
+        chosen = self._race.recommended(self._costs())
+        if evidence is None or chosen is None:
+            return False
+        record = {"candidate": self._plan.candidates[chosen].name, "e_value": evidence}
+        self._decisions.say({"event": "settled", "block": number, **record})
+        return True
 
     def _note(self, drops: Sequence[Drop], number: int) -> None:
         names = [candidate.name for candidate in self._plan.candidates]

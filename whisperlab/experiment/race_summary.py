@@ -64,7 +64,8 @@ class RaceRow:
 class SearchResult:
     """A finished search; rows stand best first: those that stayed, then the later dropped first.
 
-    ``reason`` is ``decided`` (one is left), ``data`` (all was heard) or ``budget``. ``share`` is the
+    ``reason`` is ``decided`` (one is left), ``settled`` (none that is left is better by more than the
+    tolerance), ``data`` (all was heard) or ``budget``. ``share`` is the
     transcribed part of what running everything over everything takes.
     """
 

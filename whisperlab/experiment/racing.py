@@ -9,6 +9,11 @@ A configuration is dropped when the bets against it (`whisperlab.metric.sequenti
 - **dominated**: its error rate is higher than that of configurations which cost no more in any of the
   chosen objectives. Where the error rate is the only objective, every other one costs no more.
 
+A race is **settled** when the one to be recommended is shown (by the same module's `NearBets`) to be no
+worse by more than the tolerance than anyone still in it, and costs no more: going on could gain
+nothing that counts. That is claimed wrongly with probability at most ``alpha``, over all looks and
+all that might be recommended.
+
 Each rule drops a configuration to which it should not apply with probability at most ``alpha``, however
 often one looks: the bet against a configuration is the mean over all its opponents. Costs are compared
 as they were measured; their noise is in no ``alpha``.
@@ -31,7 +36,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from whisperlab.metric.sequential import PairwiseBets, log_mean_against
+from whisperlab.metric.sequential import NearBets, PairwiseBets, log_mean_against
 
 Floats = NDArray[np.float64]
 
@@ -98,12 +103,24 @@ class Drop:
     difference: float
 
 
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """All the data that a race may hear, in random order: how many utterances, and the longest's words."""
+
+    utterances: int
+    longest: float
+
+
 @dataclass(slots=True)
 class Race:
-    """A race of ``count`` configurations, numbered from 0; ``alive`` are those still in it."""
+    """A race of ``count`` configurations, numbered from 0; ``alive`` are those still in it.
+
+    Without its ``extent`` a race is never settled: it ends with one left, or with the data.
+    """
 
     count: int
     rules: RaceRules
+    extent: Extent | None = None
     alive: list[int] = field(init=False)
     errors: Floats = field(init=False)
     """Errors by configuration, over the utterances it has heard."""
@@ -111,12 +128,16 @@ class Race:
     """Reference words by configuration, likewise."""
     _worse: PairwiseBets = field(init=False)
     _higher: PairwiseBets = field(init=False)
+    _near: NearBets | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.alive = list(range(self.count))
         self.errors, self.words = np.zeros(self.count), np.zeros(self.count)
         self._worse = PairwiseBets(self.count, self.rules.tolerance)
         self._higher = PairwiseBets(self.count, 0.0)
+        if self.extent is not None:
+            size, longest = self.extent.utterances, self.extent.longest
+            self._near = NearBets(self.count, self.rules.tolerance, size, longest)
 
     def add(
         self, block: Block, costs: Mapping[Objective, Sequence[float]] | None = None
@@ -131,6 +152,8 @@ class Race:
         self.words[members] += block.words.sum()
         for bets in (self._worse, self._higher):
             bets.add(block.errors, block.words, members)
+        if self._near is not None:
+            self._near.add(block.errors, block.words, members)
         best = self.best
         if best is None:
             return []
@@ -197,6 +220,22 @@ class Race:
 
         return min(near, key=price) if self.rules.costs else best
 
+    def settled(self, costs: Mapping[Objective, Sequence[float]] | None = None) -> float | None:
+        """Returns the evidence that the recommended one is good enough; ``None`` while there is not enough.
+
+        It is the least e-value, over the others still in the race, against "the recommended one is worse by
+        more than the tolerance", divided by how many might have been recommended: at least ``1 / alpha``.
+        """
+        chosen = self.recommended(costs)
+        others = [candidate for candidate in self.alive if candidate != chosen]
+        if chosen is None or self._near is None or not others:
+            return None
+        weakest = self._near.log_capital()[chosen, others].min() - np.log(self.count - 1)
+        if weakest < -np.log(self.rules.alpha):
+            return None
+        no_dearer = self._no_dearer(costs or {})[others, chosen].all()
+        return _as_e_value(float(weakest)) if no_dearer else None
+
     def _no_dearer(self, costs: Mapping[Objective, Sequence[float]]) -> NDArray[np.bool_]:
         """``[suspect, other]``: the other costs no more than the suspect in any objective."""
         allowed = np.ones((self.count, self.count), dtype=bool)
@@ -207,8 +246,12 @@ class Race:
 
     def _drop(self, candidate: int, reason: Reason, log_capital: float, best: int) -> Drop:
         difference = (self.rate(candidate) or 0.0) - (self.rate(best) or 0.0)
-        # Above this a float overflows, and nobody reads the digits.
-        return Drop(candidate, reason, float(np.exp(min(log_capital, 700.0))), best, difference)
+        return Drop(candidate, reason, _as_e_value(log_capital), best, difference)
+
+
+def _as_e_value(log_capital: float) -> float:
+    # Above this a float overflows, and nobody reads the digits.
+    return float(np.exp(min(log_capital, 700.0)))
 
 
 def affordable(alive: int, blocks_left: int, budget_blocks: float) -> int:

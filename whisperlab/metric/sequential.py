@@ -19,9 +19,16 @@ random variables by betting"), but need several hundred utterances for what this
 their stakes are bounded by the largest possible difference, a whole utterance's words.
 experiments/2026-11-24-racing counts how often the best one is lost with real outcomes.
 
+"No worse by more than a tolerance" is asked the exact way (`NearBets`): there most utterances are equal,
+and what has to be ruled out is just the rare total failure. The data are finite and drawn in random
+order, so the bet is against the lowest mean that what is left must have if the claim were wrong; an
+utterance counts at most as wholly wrong. Its price: a tolerance cannot be shown before so many words
+are heard that the rest, failed totally, would hardly exceed it.
+
 Source: Vovk and Wang 2024, "Nonparametric e-tests of symmetry", New England Journal of Statistics in
 Data Science 2(2) (after Efron 1969 and de la Peña 1999); Ville 1939; Vovk and Wang 2021, "E-values:
-calibration, combination and applications", Annals of Statistics 49(3), for the mean.
+calibration, combination and applications", Annals of Statistics 49(3), for the mean; for `NearBets`
+Waudby-Smith and Ramdas 2020, "Confidence sequences for sampling without replacement", NeurIPS 33.
 """
 
 from __future__ import annotations
@@ -34,6 +41,9 @@ from scipy.special import logsumexp
 
 STAKES: Final[NDArray[np.float64]] = np.exp2(np.arange(-6.0, 2.0))
 """Stakes per error, 1/64 to 2: for differences of some tens of errors down to single ones."""
+
+FRACTIONS: Final[NDArray[np.float64]] = np.exp2(np.arange(-6.0, 1.0))
+"""Shares of the capital that `NearBets` stakes, 1/64 to all: for noisy differences down to none."""
 
 Floats = NDArray[np.float64]
 
@@ -72,6 +82,50 @@ class PairwiseBets:
         found: Floats = logsumexp(self._log, axis=2) - np.log(len(STAKES))
         np.fill_diagonal(found, -np.inf)
         return found
+
+
+class NearBets:
+    """The capital against every one of ``count`` configurations being worse than every other by more than ``margin``.
+
+    ``log_capital[one, other]`` is the natural logarithm of what a bet of 1 against "``one``'s error rate
+    over all the data is higher than ``other``'s by more than ``margin``" has become; infinite once that is
+    impossible. The data are ``utterances`` long, none has more than ``longest`` words, and they must be
+    added in random order. Errors of an utterance count up to its words.
+
+    >>> bets = NearBets(count=2, margin=0.1, utterances=100, longest=10)
+    >>> bets.add(np.ones((2, 60)), words=np.full(60, 10.0), members=[0, 1])
+    >>> bool(bets.log_capital()[0, 1] > np.log(20)), bool(bets.log_capital()[1, 0] > np.log(20))
+    (True, True)
+    """
+
+    def __init__(self, count: int, margin: float, utterances: int, longest: float) -> None:
+        self.margin = margin
+        self._longest, self._left = longest, utterances
+        self._sums = np.zeros((count, count))
+        self._log = np.zeros((count, count, len(FRACTIONS)))
+
+    def add(self, errors: Floats, words: Floats, members: list[int]) -> None:
+        """Bets on further utterances among ``members``; all other capitals stay as they are.
+
+        ``errors`` has shape (n_members, n_utterances), ``words`` (n_utterances,).
+        """
+        pairs = np.ix_(members, members)
+        highest = (1.0 - self.margin) * self._longest
+        counted = np.minimum(errors, np.minimum(words, self._longest))
+        for one, length in zip(counted.T, words, strict=True):
+            surplus = one[:, None] - one - self.margin * length
+            # What is left must be so high on average, if the sum over all the data is not below 0.
+            mean = -self._sums[pairs] / self._left
+            room = highest - mean
+            with np.errstate(divide="ignore", invalid="ignore"):
+                gains = np.log1p(FRACTIONS * ((mean - surplus) / room)[:, :, None])
+            self._log[pairs] += np.where((room > 0)[:, :, None], gains, np.inf)
+            self._sums[pairs] += surplus
+            self._left -= 1
+
+    def log_capital(self) -> Floats:
+        """Returns the capitals' logarithms, shape (count, count)."""
+        return np.asarray(logsumexp(self._log, axis=2) - np.log(len(FRACTIONS)))
 
 
 def log_mean_against(log_capital: Floats, opponents: NDArray[np.bool_]) -> Floats:

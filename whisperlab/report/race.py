@@ -146,17 +146,20 @@ def _evidence(result: SearchResult) -> Iterator[str]:
         if row.against is None:
             continue
         lead = -row.against.low
-        near = "within" if lead <= result.tolerance else "not shown to be within"
+        near = "within" if lead <= result.tolerance else "beyond"
+        if result.reason == "settled":
+            near = "and shown to be within"
         yield (
             f"Not told apart: {_named(row)}, {notation.points(row.against.value)} points "
-            f"({notation.points(row.against.low)} to {notation.points(row.against.high)}); the "
-            f"recommended one is {near} the tolerance of {tolerance} of it."
+            f"({notation.points(row.against.low)} to {notation.points(row.against.high)}), {near} the "
+            f"tolerance of {tolerance} for the recommended one."
         )
 
 
 def _ending(result: SearchResult) -> str:
     return {
         "decided": "One configuration was left.",
+        "settled": "The recommended one was shown to be within the tolerance of all that were left.",
         "data": "All utterances were heard.",
         "budget": "The budget ended it.",
     }[result.reason]
