@@ -120,9 +120,7 @@ def trial(
     )
 
 
-def timed_out(
-    transcriber: Transcriber, steps: Steps, sound: Waveform, limit: float
-) -> int | None:
+def timed_out(transcriber: Transcriber, steps: Steps, sound: Waveform, limit: float) -> int | None:
     """Returns how many decoder passes began after ``limit`` seconds in the engine.
 
     ``None`` of a sound that had ended by then.

@@ -109,7 +109,7 @@ def main() -> None:
     print(
         f"{given.utterances:,} utterances ({ledger:.0f} MB), profile {given.profile}: "
         f"{used.ru_utime + used.ru_stime:.1f} CPU s, {wall:.1f} s wall, "
-        f"peak {used.ru_maxrss * KIB / 1e6:.0f} MB, {len(pages)} pages, largest {max(pages):.1f} MB"
+        f"peak {used.ru_maxrss * KIB / 1e6:.0f} MB, {len(pages)} pages of {sum(pages):.1f} MB, largest {max(pages):.1f} MB"
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from html.parser import HTMLParser
 from typing import Any
@@ -49,5 +51,8 @@ class Page(HTMLParser):
     @property
     def rows(self) -> list[dict[str, Any]]:
         """What the page's script draws."""
-        found: list[dict[str, Any]] = json.loads(self.scripts[0])["rows"]
+        written = self.scripts[0].encode()
+        if ("script", {"type": "application/gzip", "id": "data"}) in self.elements:
+            written = gzip.decompress(base64.b64decode(written, validate=True))
+        found: list[dict[str, Any]] = json.loads(written)["rows"]
         return found

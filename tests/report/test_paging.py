@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from random import Random
 
 import pytest
 from html_page import Page
@@ -15,6 +16,7 @@ from whisperlab.metric.alignment import Edit, align
 from whisperlab.report import html
 from whisperlab.report.html import write_report
 from whisperlab.report.paging import paged
+from whisperlab.report.rows import embedded
 from whisperlab.utterance import Failure, Outcome, State
 
 
@@ -75,6 +77,27 @@ def test_each_page_is_a_file_that_leads_to_the_others(
         assert {f"{other}#utterances" for other in others} <= links
         assert ("summary" in page.text) == (number == 1)
     assert len(set(shown)) == len(shown) == 12
+
+
+def test_several_pages_pack_their_rows_to_less_than_a_third_and_always_alike(
+    result: RunResult, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "paged", lambda outcomes, found: paged(outcomes, found, 400_000))
+    chance = Random(0)
+    words = ["".join(chance.choices("etaoinshrdlu", k=chance.randint(1, 9))) for _ in range(5000)]
+    outcomes, alignments = [], {}
+    for number in range(800):
+        said = chance.choices(words, k=20)
+        heard = [word if chance.random() < 0.9 else chance.choice(words) for word in said]
+        outcomes.append(Outcome(f"u{number:03}", State.OK, " ".join(said), " ".join(heard)))
+        alignments[outcomes[-1].id] = align(said, heard)
+    run = replace(result, folder=tmp_path, outcomes=tuple(outcomes))
+    first = write_report(run, alignments).read_text()
+    assert write_report(run, alignments).read_text() == first
+    files = sorted(tmp_path.iterdir())
+    assert [file.name for file in files] == ["report-2.html", "report.html"]
+    packed = sum(len(Page(file.read_text()).scripts[0]) for file in files)
+    assert packed < len(embedded(run.outcomes, alignments, {})) / 3
 
 
 def test_pages_of_a_larger_report_do_not_outlive_it(

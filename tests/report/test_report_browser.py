@@ -15,7 +15,9 @@ from axe_findings import serious
 
 from whisperlab.experiment.result import RunResult
 from whisperlab.metric.alignment import Edit, align
+from whisperlab.report import html
 from whisperlab.report.html import write_report
+from whisperlab.report.paging import paged
 from whisperlab.utterance import Outcome, State
 
 pytestmark = pytest.mark.browser
@@ -102,6 +104,25 @@ def test_a_large_run_draws_its_first_rows_and_not_all(dom: Dom, result: RunResul
     assert "5,000 utterances</p>" in document
     assert ids(document)[:3] == ["u0", "u1", "u2"]
     assert 100 <= len(ids(document)) <= 500
+
+
+def test_packed_rows_of_several_pages_are_drawn(
+    dom: Dom, result: RunResult, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(html, "paged", lambda outcomes, found: paged(outcomes, found, 20_000))
+    words = ["naïve", "नमस्ते", "</script>", "7"]
+    outcomes = tuple(Outcome(f"u{number}", State.OK, " ".join(words), "7") for number in range(99))
+    edits = align(words, words[3:])
+    report = write_report(
+        replace(result, outcomes=outcomes), {outcome.id: edits for outcome in outcomes}
+    )
+    shown = []
+    for page in sorted(result.folder.glob("report*.html")):
+        document = dom(page, "#sort=id&q=NA%C3%8FVE")
+        shown += ids(document)
+        assert "naïve नमस्ते &lt;/script&gt;</del> 7" in document
+    assert sorted(shown) == sorted(outcome.id for outcome in outcomes)
+    assert ids(dom(report, f"#id={ids(dom(report, ''))[2]}")) == [ids(dom(report, ""))[2]]
 
 
 def test_hostile_text_stays_text(dom: Dom, result: RunResult) -> None:

@@ -18,7 +18,6 @@ from rapidfuzz.distance import Levenshtein
 
 from whisperlab.experiment.scoring import (
     ScoredUtterance,
-    SharedEdits,
     read_texts,
     score_readings_of,
 )
@@ -142,11 +141,10 @@ def score_by_rule(
     """
     stages = _Stages(profile)
     tallies = [_Tally() for _ in stages.names]
-    shared: SharedEdits = {}
     scored = []
     for outcome in sorted(outcomes, key=lambda outcome: outcome.id):
         texts, said, heard = stages.read(outcome)
-        item = score_readings_of(outcome, profile, metrics, said, heard, shared)
+        item = score_readings_of(outcome, profile, metrics, said, heard)
         scored.append(item)
         if outcome.state.scored:
             found = stages.count(outcome, texts, item.edits)
@@ -194,10 +192,12 @@ class _Stages:
         texts = [(outcome.reference, heard_text)]
         for rule in self._profile.rules:
             said, heard = texts[-1]
-            texts.append((rule.apply(said), rule.apply(heard)))
+            after = rule.apply(said)
+            texts.append((after, after if heard == said else rule.apply(heard)))
         said, heard = texts[-1]
         split = self._profile.split
-        return texts, PlainText(said, split(said)), PlainText(heard, split(heard))
+        read = PlainText(said, split(said))
+        return texts, read, read if heard == said else PlainText(heard, split(heard))
 
     def count(
         self, outcome: Outcome, texts: Sequence[_Texts], edits: Sequence[Edit]
@@ -225,7 +225,10 @@ class _Stages:
 
     def _distance(self, said: str, heard: str) -> tuple[int, int]:
         """Returns errors and reference words of two texts without alternatives or compounds."""
-        words, others = self._profile.split(said), self._profile.split(heard)
+        words = self._profile.split(said)
+        if said == heard:
+            return 0, len(words)
+        others = self._profile.split(heard)
         if self._profile.cost_model == "unit":
             return Levenshtein.distance(words, others), len(words)
         return count(align_pair(self._bare, said, heard).edits).errors, len(words)

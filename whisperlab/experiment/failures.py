@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,7 @@ from whisperlab.experiment.failure_summary import (
 )
 from whisperlab.experiment.scoring import ScoredUtterance
 from whisperlab.experiment.timed_failures import seam_errors, word_times
+from whisperlab.metric.alignment import Edit, count
 from whisperlab.metric.calibration import RiskCoverage, risk_coverage
 from whisperlab.metric.proportion import share
 from whisperlab.metric.repetition import longest_loop, repeats_of
@@ -116,23 +118,19 @@ class _Judged:
     def __init__(self, scored: ScoredUtterance) -> None:
         self.scored = scored
         self.outcome = scored.outcome
-        self.heard: list[str] = []
-        self.errors = self.reference_words = self.longest_insertion = 0
-        run = 0
-        for edit in scored.edits:
-            self.reference_words += edit.reference != ""
-            if edit.hypothesis:
-                self.heard.append(edit.hypothesis)
-            if edit.kind == "insertion":
-                run += 1
-                self.longest_insertion = max(self.longest_insertion, run)
-            else:
-                run = 0
-            self.errors += edit.kind != "equal"
+        self.heard = [edit.hypothesis for edit in scored.edits if edit.hypothesis]
+        counts = count(scored.edits)
+        self.errors, self.reference_words = counts.errors, counts.reference_length
+        self.longest_insertion = _longest_insertion(scored.edits) if counts.insertions else 0
 
     @property
     def reference(self) -> list[str]:
         return [edit.reference for edit in self.scored.edits if edit.reference]
+
+
+def _longest_insertion(edits: Sequence[Edit]) -> int:
+    runs = groupby(edits, key=lambda edit: edit.kind)
+    return max(len(list(run)) for kind, run in runs if kind == "insertion")
 
 
 def _defined_for(item: _Judged, languages: Mapping[str, str]) -> Iterator[FailureKind]:

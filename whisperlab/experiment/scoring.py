@@ -27,9 +27,6 @@ MAX_SLICE_VALUES = 200
 
 PRIMARY_METRIC = "wer"
 
-SharedEdits = dict[tuple[str, str, str], Edit]
-"""One object for all equal edits, by their content: a tuple is hashed faster than an Edit."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScoredUtterance:
@@ -52,11 +49,10 @@ def score_outcomes(
     Raises:
         DatasetError: a text breaks the profile's notation; names the utterance.
     """
-    shared: SharedEdits = {}
     scored = []
     for outcome in sorted(outcomes, key=lambda outcome: outcome.id):
         said, heard = read_texts(outcome, profile)
-        scored.append(score_readings_of(outcome, profile, metrics, said, heard, shared))
+        scored.append(score_readings_of(outcome, profile, metrics, said, heard))
     return scored
 
 
@@ -85,21 +81,10 @@ def score_readings_of(
     metrics: Sequence[Metric],
     said: Reading,
     heard: Reading,
-    shared: SharedEdits,
 ) -> ScoredUtterance:
-    """Returns the outcome's score; equal edits of all utterances become one object in ``shared``.
-
-    A corpus of 100,000 utterances has millions of edits and few different ones.
-    """
+    """Returns the score of an outcome whose texts were read already."""
     pair = score_readings(profile, metrics, said, heard)
-    edits = pair.edits if outcome.state.scored else ()
-    return ScoredUtterance(
-        outcome,
-        pair.counts,
-        tuple(
-            shared.setdefault((edit.kind, edit.reference, edit.hypothesis), edit) for edit in edits
-        ),
-    )
+    return ScoredUtterance(outcome, pair.counts, pair.edits if outcome.state.scored else ())
 
 
 def rates(

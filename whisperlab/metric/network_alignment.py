@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from whisperlab.metric.alignment import AlignedPair, Edit
+from whisperlab.metric.alignment import AlignedPair, Edit, shared_edit
 from whisperlab.metric.costs import Costs
 from whisperlab.normalize.network import NO_WORD, Arc, Network
 
@@ -168,15 +168,15 @@ class _Table:
     def _paired(self, said: Arc, heard: Arc) -> Iterator[Edit]:
         cost = self._pair(said, heard)
         if said.word != NO_WORD or heard.word != NO_WORD:
-            yield Edit("substitution" if cost else "equal", said.word, heard.word)
+            yield shared_edit("substitution" if cost else "equal", said.word, heard.word)
 
     def _compound(self, said: Sequence[int], heard: Sequence[int]) -> Iterator[Edit]:
         """Yields a compound's columns, last one first: all but the first lack the joined word."""
         for arc in reversed(said[1:]):
-            yield Edit("equal", self._said[arc].word, "")
+            yield shared_edit("equal", self._said[arc].word, "")
         for arc in reversed(heard[1:]):
-            yield Edit("equal", "", self._heard[arc].word)
-        yield Edit("equal", self._said[said[0]].word, self._heard[heard[0]].word)
+            yield shared_edit("equal", "", self._heard[arc].word)
+        yield shared_edit("equal", self._said[said[0]].word, self._heard[heard[0]].word)
 
 
 def _alone(arc: Arc, cost: int, costs: Costs) -> int:
@@ -188,13 +188,15 @@ def _alone(arc: Arc, cost: int, costs: Costs) -> int:
 
 def _deleted(said: Arc) -> Iterator[Edit]:
     if said.word != NO_WORD:
-        yield Edit("equal" if said.optional else "deletion", said.word, "")
+        yield shared_edit("equal" if said.optional else "deletion", said.word, "")
 
 
 def _inserted(heard: Arc) -> Iterator[Edit]:
     if heard.word != NO_WORD:
         optional = heard.optional
-        yield Edit("equal" if optional else "insertion", heard.word if optional else "", heard.word)
+        yield shared_edit(
+            "equal" if optional else "insertion", heard.word if optional else "", heard.word
+        )
 
 
 def _chains(arcs: Sequence[Arc], end: int, word: str) -> Iterator[tuple[int, ...]]:

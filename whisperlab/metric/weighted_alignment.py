@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from whisperlab.metric.alignment import Edit
+from whisperlab.metric.alignment import Edit, shared_edit
 from whisperlab.metric.costs import Costs
 
 PAIR, DELETION, INSERTION = 0, 1, 2
@@ -36,7 +36,7 @@ def align_weighted(
     """
     shared = _common_ending(reference, hypothesis)
     said, heard = reference[: len(reference) - shared], hypothesis[: len(hypothesis) - shared]
-    edits = [Edit("equal", word, word) for word in reversed(reference[len(said) :])]
+    edits = [shared_edit("equal", word, word) for word in reversed(reference[len(said) :])]
     find_moves = _short_moves if len(heard) < LONG_ROW else _long_moves
     moves = find_moves(said, heard, costs)
     i, j = len(said), len(heard)
@@ -45,13 +45,13 @@ def align_weighted(
         if move == PAIR:
             i, j = i - 1, j - 1
             kind = "equal" if said[i] == heard[j] else "substitution"
-            edits.append(Edit(kind, said[i], heard[j]))  # type: ignore[arg-type] # a literal
+            edits.append(shared_edit(kind, said[i], heard[j]))
         elif move == DELETION:
             i -= 1
-            edits.append(Edit("deletion", said[i], ""))
+            edits.append(shared_edit("deletion", said[i], ""))
         else:
             j -= 1
-            edits.append(Edit("insertion", "", heard[j]))
+            edits.append(shared_edit("insertion", "", heard[j]))
     return tuple(reversed(edits))
 
 

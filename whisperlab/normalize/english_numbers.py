@@ -59,6 +59,15 @@ def _has_number(text: str, words: Sequence[str]) -> bool:
 
 def _separate(text: str) -> str:
     """Returns the text with "and a half" as "point five" and figures apart from letters."""
+    text = _separate_halves(text) if "half" in text else text
+    if _FIGURE.search(text) is None:
+        return text
+    text = re.sub(r"([a-z])([0-9])", r"\1 \2", text)
+    text = re.sub(r"([0-9])([a-z])", r"\1 \2", text)
+    return re.sub(r"([0-9])\s+(st|nd|rd|th|s)\b", r"\1\2", text)  # 10 th -> 10th
+
+
+def _separate_halves(text: str) -> str:
     parts: list[str] = []
     *before_half, last = re.split(r"\band\s+a\s+half\b", text)
     for part in before_half:
@@ -69,10 +78,7 @@ def _separate(text: str) -> str:
         parts += [part, "point five" if is_number else "and a half"]
     if last.strip():
         parts.append(last)
-    text = " ".join(parts)
-    text = re.sub(r"([a-z])([0-9])", r"\1 \2", text)
-    text = re.sub(r"([0-9])([a-z])", r"\1 \2", text)
-    return re.sub(r"([0-9])\s+(st|nd|rd|th|s)\b", r"\1\2", text)  # 10 th -> 10th
+    return " ".join(parts)
 
 
 def _tidy_currency(text: str) -> str:
@@ -142,6 +148,10 @@ class _Reader:
         return self.written
 
     def _take(self, word: str) -> None:
+        if word[0].isalpha() and word not in _TAKE:  # most words
+            self._flush()
+            self._write(word)
+            return
         unsigned = word[1:] if word[0] in PREFIXES else word
         number = _fraction(unsigned) if _numeric(unsigned) else None
         if number is not None:

@@ -94,7 +94,12 @@ def fillers(words: Sequence[str]) -> Rule:
     'so  yes'
     """
     pattern = re.compile(rf"\b({'|'.join(words)})\b")
-    return Rule("fillers", lambda text: pattern.sub("", text))
+
+    def remove(text: str) -> str:
+        found = any(word in text for word in words)  # seldom, and this is the cheaper search
+        return pattern.sub("", text) if found else text
+
+    return Rule("fillers", remove)
 
 
 def contractions(expansions: Mapping[str, str]) -> Rule:
@@ -108,9 +113,15 @@ def contractions(expansions: Mapping[str, str]) -> Rule:
         for pattern, expansion in expansions.items()
     ]
 
+    sign = "'"
+    makes_signs = any(sign in expansion for expansion in expansions.values())
+    unsigned = compiled if makes_signs else [one for one in compiled if sign not in one[0]]
+
     def expand(text: str) -> str:
-        text = _SPACE_BEFORE_APOSTROPHE.sub("'", text)
-        for needed, pattern, expansion in compiled:
+        signed = sign in text
+        if signed:
+            text = _SPACE_BEFORE_APOSTROPHE.sub(sign, text)
+        for needed, pattern, expansion in compiled if signed else unsigned:
             if needed in text:  # fifty times faster than a search that finds nothing
                 text = pattern.sub(expansion, text)
         return text
@@ -131,7 +142,8 @@ def punctuation() -> Rule:
     """
 
     def remove(text: str) -> str:
-        text = _COMMA_IN_FIGURES.sub(r"\1\2", text)
+        if "," in text:
+            text = _COMMA_IN_FIGURES.sub(r"\1\2", text)
         text = _FULL_STOP.sub(r" \1", text)
         return symbols_to_spaces_without_diacritics(text, keep=NUMERIC_SYMBOLS)
 
@@ -144,7 +156,12 @@ def replace_words(name: str, table: Mapping[str, str]) -> Rule:
     >>> replace_words("spelling", {"colour": "color"}).apply("a  colour")
     'a color'
     """
-    return Rule(name, lambda text: " ".join(table.get(word, word) for word in text.split()))
+
+    def replace(text: str) -> str:
+        words = text.split()
+        return " ".join(map(table.get, words, words))
+
+    return Rule(name, replace)
 
 
 def stray_signs() -> Rule:
@@ -154,6 +171,7 @@ def stray_signs() -> Rule:
         text = _SIGN_BEFORE_NO_FIGURE.sub(r" \1", text)
         if "%" in text:
             text = _PERCENT_AFTER_NO_FIGURE.sub(r"\1 ", text)
-        return _WHITE_SPACE.sub(" ", text)
+        single = " ".join(text.split())
+        return text if text == single else _WHITE_SPACE.sub(" ", text)
 
     return Rule("stray signs", remove)

@@ -56,7 +56,7 @@ def _remove_up_to_last(text: str, pattern: re.Pattern[str], closing: str) -> str
     # Behind the last closing sign nothing can match, yet every opening one there would make the
     # pattern search to the end: "((((..." of a looping model would take quadratic time.
     end = 1 + max(text.rfind(sign) for sign in closing)
-    return pattern.sub("", text[:end]) + text[end:]
+    return pattern.sub("", text[:end]) + text[end:] if end else text
 
 
 def symbols_to_spaces(text: str) -> str:

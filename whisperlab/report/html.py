@@ -21,7 +21,7 @@ from whisperlab.report.failures import Link, failures, marks
 from whisperlab.report.markup import Markup, element, joined
 from whisperlab.report.paging import page_links, page_name, paged
 from whisperlab.report.published import published
-from whisperlab.report.rows import embedded
+from whisperlab.report.rows import embedded, packed
 from whisperlab.report.run_card import run_card, system
 from whisperlab.report.slices import slices
 from whisperlab.report.summary import spoken, summary
@@ -89,7 +89,7 @@ def page(
         "body",
         _header(result, title, sections=[name for name, part in parts.items() if part]),
         element("main", *parts.values()),
-        *_scripts(pages[0], alignments, findings),
+        *_scripts(pages, 1, alignments, findings),
     )
     return document(title, body, styles=("report.css",))
 
@@ -108,7 +108,7 @@ def further_page(
         "body",
         element("header", element("h1", title), back),
         element("main", _utterances(result, page_links(REPORT, pages, number))),
-        *_scripts(pages[number - 1], alignments, findings),
+        *_scripts(pages, number, alignments, findings),
     )
     return document(title, body, styles=("report.css",))
 
@@ -126,13 +126,19 @@ def _addresses(pages: Sequence[Sequence[Outcome]]) -> Link:
 
 
 def _scripts(
-    outcomes: Sequence[Outcome],
+    pages: Sequence[Sequence[Outcome]],
+    number: int,
     alignments: Mapping[str, tuple[Edit, ...]],
     findings: Sequence[Finding],
 ) -> list[Markup]:
-    rows = embedded(outcomes, alignments, marks(findings))
+    rows = embedded(pages[number - 1], alignments, marks(findings))
+    data = (
+        element("script", rows, type="application/json", id="data")
+        if len(pages) == 1
+        else element("script", packed(rows), type="application/gzip", id="data")
+    )
     return [
-        element("script", rows, type="application/json", id="data"),
+        data,
         *[element("script", page_file(name)) for name in ("rows.js", "report.js")],
     ]
 

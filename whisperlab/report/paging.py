@@ -5,10 +5,10 @@ Owns the order, the size of a page and the names of the files. It does not know 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
+from json.encoder import encode_basestring_ascii
 
-from whisperlab.metric.alignment import Edit
+from whisperlab.metric.alignment import Edit, count
 from whisperlab.report.markup import Markup, element
 from whisperlab.utterance import Outcome
 
@@ -42,16 +42,19 @@ def paged(
     return [*pages]
 
 
+_written = encode_basestring_ascii
+"""A text as JSON writes it."""
+
+
 def _size(outcome: Outcome) -> int:
-    return ROW_BYTES + 2 * len(json.dumps([outcome.reference, outcome.text]))
+    return ROW_BYTES + 2 * sum(map(len, map(_written, (outcome.reference, outcome.text))))
 
 
 def _goodness(outcome: Outcome, edits: tuple[Edit, ...] | None) -> tuple[int, float, float, str]:
     if edits is None or not outcome.state.scored:
         return (0, 0.0, 0.0, outcome.id)
-    errors = sum(edit.kind != "equal" for edit in edits)
-    words = sum(edit.reference != "" for edit in edits)
-    return (1, -errors, -errors / words if words else 0.0, outcome.id)
+    counts = count(edits)
+    return (1, -counts.errors, -(counts.rate or 0.0), outcome.id)
 
 
 def page_name(report: str, number: int) -> str:

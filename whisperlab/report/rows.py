@@ -10,15 +10,20 @@ Owns the JSON that ``page/report.js`` reads, which is not the ledger's::
 
 An edit is a string of words that agree, or a pair ``[reference, hypothesis]`` with ``""`` where
 there is none. ``failures`` is absent where there is none. ``errors``, ``words`` and ``edits`` are null for an utterance without alignment.
+
+A report of several pages packs it: gzip, then base64, in a script element of type ``application/gzip``.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
-from whisperlab.metric.alignment import Edit
+from whisperlab.metric.alignment import Edit, count
 from whisperlab.report.markup import Markup
 from whisperlab.utterance import Outcome
 
@@ -50,6 +55,15 @@ def embedded(
     return Markup(written.replace("<", "\\u003c"))
 
 
+def packed(rows: Markup) -> Markup:
+    """Returns the JSON compressed, the same for the same rows: about a fifth of the size.
+
+    >>> gzip.decompress(base64.b64decode(packed(embedded([], {}, {}))))
+    b'{"columns":[],"rows":[]}'
+    """
+    return Markup(base64.b64encode(gzip.compress(rows.encode(), compresslevel=6, mtime=0)).decode())
+
+
 def _marked(outcome: Outcome, marks: Mapping[str, Sequence[str]]) -> dict[str, Sequence[str]]:
     """Returns the row's failures; most rows have none, and then no key."""
     return {"failures": marks[outcome.id]} if outcome.id in marks else {}
@@ -59,6 +73,7 @@ def _row(
     outcome: Outcome, edits: tuple[Edit, ...] | None, columns: Sequence[str]
 ) -> dict[str, Any]:
     aligned = edits if outcome.state.scored else None
+    counts = None if aligned is None else count(aligned)
     return {
         "id": outcome.id,
         "state": outcome.state.value,
@@ -66,8 +81,8 @@ def _row(
         "total": _rounded(outcome.timings.get("total")),
         "batch": outcome.batch_size,
         "language": outcome.language,
-        "errors": None if aligned is None else sum(edit.kind != "equal" for edit in aligned),
-        "words": None if aligned is None else sum(edit.reference != "" for edit in aligned),
+        "errors": None if counts is None else counts.errors,
+        "words": None if counts is None else counts.reference_length,
         "slices": [outcome.slices.get(column) for column in columns],
         "reference": outcome.reference,
         "text": outcome.text,
@@ -87,13 +102,12 @@ def runs(edits: Sequence[Edit]) -> list[str | list[str]]:
     ['a b', ['c', '']]
     """
     found: list[str | list[str]] = []
-    for edit in edits:
-        if edit.kind != "equal":
-            found.append([edit.reference, edit.hypothesis])
-        elif edit.reference == "" != edit.hypothesis:
-            continue  # the second half of a compound: its word stands in the column before
-        elif found and isinstance(found[-1], str):
-            found[-1] += f" {edit.reference}"
-        else:
-            found.append(edit.reference)
+    for agree, run in groupby(edits, key=lambda edit: edit.kind == "equal"):
+        if not agree:
+            found += [[edit.reference, edit.hypothesis] for edit in run]
+            continue
+        # the second half of a compound has no word: it stands in the column before
+        words = [edit.reference for edit in run if edit.reference or not edit.hypothesis]
+        if words:
+            found.append(" ".join(words))
     return found

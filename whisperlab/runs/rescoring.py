@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from rich.box import SIMPLE
 from rich.console import Console
@@ -25,18 +27,19 @@ from whisperlab.runs.transcript_scores import METRICS
 def rescore_run(given: Namespace) -> None:
     """Scores the run anew, writes its report and prints both scores and every rule's share."""
     config = compose("eval", profile_overrides(given))
-    rescored = rescore(given.run_dir, build_profile(config), METRICS, config["profile"])
-    result = rescored.result
-    report = write_report(
-        result,
-        {item.outcome.id: item.edits for item in rescored.scored if item.outcome.state.scored},
-        slice_scores(
-            rescored.scored,
-            resamples=int(result.card.config.get("resamples", RESAMPLES)),
-            seed=result.card.seed,
-        ),
-        rescored.findings,
-    )
+    with _without_collector():
+        rescored = rescore(given.run_dir, build_profile(config), METRICS, config["profile"])
+        result = rescored.result
+        report = write_report(
+            result,
+            {item.outcome.id: item.edits for item in rescored.scored if item.outcome.state.scored},
+            slice_scores(
+                rescored.scored,
+                resamples=int(result.card.config.get("resamples", RESAMPLES)),
+                seed=result.card.seed,
+            ),
+            rescored.findings,
+        )
     console = Console()
     console.print(_scores_table(rescored))
     console.print(_shares_table(rescored.shares))
@@ -44,6 +47,18 @@ def rescore_run(given: Namespace) -> None:
         print(line)
     print(f"examples: {result.folder / ATTRIBUTION}")
     print(f"report: {report}")
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Leaves the garbage collector off: it walks millions of edits again and again and finds no cycle."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _scores_table(rescored: Rescored) -> Table:

@@ -2,12 +2,13 @@
 // Draws the utterances from the page's own JSON (its shape: whisperlab/report/rows.py); after rows.js.
 // Data only ever becomes text nodes. The view's state lives in the URL's fragment:
 // report.html#sort=id&state=failed&q=word&slice=speaker%3Dp225&reversed=1; #id=u7 is one utterance.
-(() => {
+(async () => {
   const CHUNK = 100; // rows drawn at a time; more follow as the reader scrolls
   const STATES = ["failed", "timed_out", "truncated", "empty", "ok"];
-  const { columns, rows } = JSON.parse(document.getElementById("data").textContent);
   const search = byId("search"), state = byId("state"), slice = byId("slice");
   const sort = byId("sort"), direction = byId("direction"), list = byId("rows"), shown = byId("shown");
+  shown.textContent = "Reading the utterances. A browser from before 2023 cannot."; // until they are drawn
+  const { columns, rows } = await pageData();
 
   const seconds = (value) =>
     value < 1 ? `${(1000 * value).toFixed(0)} ms` : `${value.toFixed(2)} s`;

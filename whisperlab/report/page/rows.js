@@ -3,6 +3,13 @@
 // Data only ever becomes text nodes.
 const LARGEST_SLICE = 200; // a column with more values names utterances, not groups
 const byId = (id) => document.getElementById(id);
+// The page's own data. A report of several pages packs it (gzip in base64): a fifth of the size.
+const pageData = async () => {
+  const { type, textContent } = byId("data");
+  if (type === "application/json") return JSON.parse(textContent);
+  const packed = Uint8Array.from(atob(textContent), (sign) => sign.charCodeAt(0));
+  return new Response(new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+};
 const make = (tag, className, ...children) => {
   const node = document.createElement(tag);
   if (className) node.className = className;
