@@ -15,7 +15,10 @@ from pathlib import Path
 import option_page
 import pytest
 import yaml
+from app_browser import PATIENCE_MS, open_browser
+from axe_findings import serious
 
+import whisperlab
 from whisperlab.__main__ import COMMANDS
 from whisperlab.completion.scripts import parsers
 from whisperlab.config.compose import CONF_DIR, compose
@@ -85,6 +88,33 @@ def test_every_local_link_leads_to_a_file(site: Path) -> None:
                 if not target.exists():
                     missing.append((page.name, link))
     assert missing == []
+
+
+def test_every_fenced_block_became_one(site: Path) -> None:
+    pages = [path for path in site.rglob("*.html") if "```" in path.read_text(encoding="utf-8")]
+    assert [path.name for path in pages] == []
+
+
+def test_every_name_that_the_package_offers_is_on_the_python_page(site: Path) -> None:
+    text = (site / "python.html").read_text(encoding="utf-8")
+    for name in whisperlab.__all__:
+        assert re.search(rf'id="whisperlab\.(\w+\.)*{name}"', text), name
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious_and_nothing_lies_beside_the_page(
+    site: Path, scheme: str
+) -> None:
+    with open_browser() as browser:
+        for name in ("index", "python", "api_reference", "beside_others"):
+            page = browser.new_page(color_scheme=scheme, viewport={"width": 400, "height": 1000})
+            page.set_default_timeout(PATIENCE_MS)
+            page.goto((site / f"{name}.html").as_uri())
+            page.locator(".md-search[aria-label]").wait_for(state="attached")
+            assert serious(page) == [], name
+            assert page.evaluate("document.documentElement.scrollWidth - innerWidth") == 0, name
+            page.close()
 
 
 def sections() -> Iterator[option_page.Section]:

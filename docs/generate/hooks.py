@@ -29,6 +29,8 @@ GENERATED: Final = {
 
 _LINK: Final = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 _FENCE: Final = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+_BLOCK_NAME: Final = re.compile(r"^(```\w+) \w+$", re.MULTILINE)
+"""The second word behind a fence is for the tests (`tests/doc_blocks.py`); superfences takes none."""
 
 
 def on_files(files: Any, config: Any) -> Any:
@@ -58,6 +60,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
     for mark, generate in GENERATED.items():
         if mark in markdown:
             markdown = markdown.replace(mark, generate())
+    markdown = _BLOCK_NAME.sub(r"\1", markdown)
     own = page.file.src_uri
     source = CHECKOUT / own if own in repository_pages() else DOCS / own
     parts = _FENCE.split(markdown)
