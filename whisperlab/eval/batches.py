@@ -5,7 +5,6 @@ Owns what a worker loads and checks. It does not know which engine of workers it
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from functools import partial
 from typing import Any
 
 from whisperlab.config.build import build_transcriber
+from whisperlab.config.parts import settle_in
 from whisperlab.device import resolve
-from whisperlab.errors import ConfigError
 from whisperlab.executor.protocol import BlockExecutor
 from whisperlab.experiment.provenance import versions
 from whisperlab.experiment.runner import BatchSteps
@@ -50,19 +49,7 @@ def loaded_steps(
         ConfigError: the worker has other versions than the command.
         ModelError: the model cannot be loaded there.
     """
-    found = versions()
-    differing = [
-        f"{name} {found.get(name, 'absent')} (command: {wanted.get(name, 'absent')})"
-        for name in sorted({*found, *wanted})
-        if found.get(name) != wanted.get(name)
-    ]
-    if differing:
-        raise ConfigError(
-            f"a worker on {os.uname().nodename} has {', '.join(differing)}; install the same there",
-            code="versions_differ",
-        )
-    with contextlib.suppress(OSError):
-        os.chdir(folder)
+    settle_in(wanted, folder)
     transcriber = build_transcriber(config)
     transcriber.load()
     steps = BatchSteps(transcriber, attempt)

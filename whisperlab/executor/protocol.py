@@ -52,8 +52,9 @@ class BlockExecutor(Protocol):
     def each(self, load: Load, blocks: Iterable[Any], watch: Callable[[], None]) -> Iterator[Any]:
         """Yields the result of every block, in any order; ends all workers when it is closed.
 
-        ``blocks`` are drawn as workers become free; those of a worker that died are done again. ``watch``
-        is called a few times a second and may raise.
+        ``blocks`` are drawn as workers become free; those of a worker that died are done again. A ``None``
+        says that there is none yet: it is asked again, and the workers stay. ``watch`` is called a few
+        times a second and may raise.
 
         Raises:
             ExecutorError: the workers do not finish.

@@ -134,6 +134,8 @@ class _Crew:
 
     def busy(self) -> bool:
         """Hires and feeds; False when every block is done."""
+        if self._next is None:
+            self._next = self._draw()
         if self._next is None and not self._given:
             return False
         while self._next is not None and len(self._hired) < self._settings.workers:
@@ -153,7 +155,10 @@ class _Crew:
         return True
 
     def _draw(self) -> tuple[int, Any] | None:
-        return self._again.popleft() if self._again else next(self._fresh, None)
+        if self._again:
+            return self._again.popleft()
+        drawn = next(self._fresh, None)
+        return None if drawn is None or drawn[1] is None else drawn
 
     def results(self) -> Iterator[Any]:
         """Yields what has come in within a moment; notes who has died."""

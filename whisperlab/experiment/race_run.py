@@ -1,6 +1,7 @@
 """Running a race: blocks of utterances through the configurations still in it, ledgers, decisions.
 
-Owns the order of things, the budget and what a resume may skip. Who is dropped decides `racing`.
+Owns the order of things, the budget and the decisions on disk. Who is dropped decides `racing`, who
+transcribes what `race_hearing`.
 
 The folder of a race::
 
@@ -23,22 +24,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from whisperlab.device import device_bytes
 from whisperlab.errors import ConfigError
 from whisperlab.experiment.checked_lines import CheckedLines, read_records
-from whisperlab.experiment.event_log import log_event, run_log
+from whisperlab.experiment.event_log import run_log
 from whisperlab.experiment.folder import LOG, RunFolder
-from whisperlab.experiment.ledger import Ledger, read_ledger
-from whisperlab.experiment.loaded_engines import LoadedEngines
+from whisperlab.experiment.ledger import Ledger
+from whisperlab.experiment.race_hearing import OUTCOMES, Hands, Hearing
 from whisperlab.experiment.race_plan import Candidate, RacePlan
 from whisperlab.experiment.racing import Block, Drop, Objective, Race, affordable
-from whisperlab.experiment.runner import outcome_of
 from whisperlab.experiment.scoring import PRIMARY_METRIC, score_outcomes
 from whisperlab.metric.counts import ErrorCounts
-from whisperlab.utterance import Outcome, Utterance
+from whisperlab.utterance import Utterance
 
 DECISIONS = "decisions.jsonl"
-OUTCOMES = "outcomes"
 
 SECONDS_PER_HOUR, SECONDS_PER_MINUTE = 3600.0, 60.0
 
@@ -51,7 +49,7 @@ class RaceProgress(Protocol):
         ...
 
     def heard(self, candidate: str, outcomes: int) -> None:
-        """A configuration has heard so many utterances of the block; may raise to stop there."""
+        """A configuration has heard so many utterances of the block (0: others are at it); may raise."""
         ...
 
     def dropped(self, candidate: str, drop: Drop) -> None:
@@ -92,9 +90,7 @@ class RaceResult:
         return heard / (len(self.standings) * self.utterances) if self.utterances else 0.0
 
 
-def run_race(
-    plan: RacePlan, folder: Path, engines: LoadedEngines, progress: RaceProgress
-) -> RaceResult:
+def run_race(plan: RacePlan, folder: Path, hands: Hands, progress: RaceProgress) -> RaceResult:
     """Returns the race in ``folder``, run or resumed as far as is needed.
 
     Raises:
@@ -112,7 +108,7 @@ def run_race(
             for candidate in plan.candidates
         ]
         open_files.enter_context(run_log(folder / LOG))
-        return _Runner(plan, folder, ledgers, decisions, engines, progress).run()
+        return _Runner(plan, folder, ledgers, decisions, hands, progress).run()
 
 
 class _Decisions:
@@ -144,6 +140,8 @@ class _Decisions:
 
     def say_loaded(self, candidate: str, size: int | None) -> None:
         """Writes by how much memory grew when a configuration's engine was loaded first."""
+        if candidate in self.load_bytes:
+            return
         self.load_bytes[candidate] = size
         self._lines.write([{"event": "loaded", "candidate": candidate, "bytes": size}])
 
@@ -173,15 +171,12 @@ class _Runner:
         folder: Path,
         ledgers: Sequence[Ledger],
         decisions: _Decisions,
-        engines: LoadedEngines,
+        hands: Hands,
         progress: RaceProgress,
     ) -> None:
         self._plan, self._folder = plan, folder
-        self._ledgers, self._decisions = ledgers, decisions
-        self._engines, self._progress = engines, progress
-        self._recorded = [
-            {outcome.id: outcome for outcome in read_ledger(ledger.path)} for ledger in ledgers
-        ]
+        self._decisions, self._progress = decisions, progress
+        self._hearing = Hearing(plan, ledgers, hands, decisions.say_loaded, progress.heard)
         self._heard = [_Heard() for _ in plan.candidates]
         self._race = Race(len(plan.candidates), plan.rules, plan.extent())
         self._drops: dict[int, tuple[Drop, int]] = {}
@@ -206,10 +201,9 @@ class _Runner:
 
     def _run_block(self, number: int, block: Sequence[Utterance], blocks_left: int) -> None:
         race = self._race
-        counts: dict[int, list[ErrorCounts]] = {}
         # The other way round in every second block: the engine used last is still loaded.
-        for candidate in race.alive if number % 2 == 0 else race.alive[::-1]:
-            counts[candidate] = self._hear(candidate, block)
+        self._hearing.hear(block, race.alive if number % 2 == 0 else race.alive[::-1])
+        counts = {candidate: self._counted(candidate, block) for candidate in race.alive}
         errors = np.array(
             [[one.errors for one in counts[candidate]] for candidate in race.alive],
             dtype=np.float64,
@@ -255,16 +249,9 @@ class _Runner:
             "spent_seconds": self._seconds,
         }
 
-    def _hear(self, number: int, block: Sequence[Utterance]) -> list[ErrorCounts]:
-        """Returns the configuration's counts over the block, transcribing what no ledger has."""
-        candidate, recorded = self._plan.candidates[number], self._recorded[number]
-        size = self._plan.batch_size
-        for start in range(0, len(block), size):
-            batch = block[start : start + size]
-            if any(utterance.id not in recorded for utterance in batch):
-                for outcome in self._transcribe(number, batch):
-                    recorded.setdefault(outcome.id, outcome)
-            self._progress.heard(candidate.name, len(batch))
+    def _counted(self, number: int, block: Sequence[Utterance]) -> list[ErrorCounts]:
+        """Returns the configuration's counts over the block that it has heard, and adds up its costs."""
+        recorded = self._hearing.recorded[number]
         outcomes = [recorded[utterance.id] for utterance in block]
         scored = {
             item.outcome.id: item.counts[PRIMARY_METRIC]
@@ -279,24 +266,6 @@ class _Runner:
             heard.seconds += seconds
             heard.audio_seconds += outcome.audio_seconds or 0.0
         return counts
-
-    def _transcribe(self, number: int, batch: Sequence[Utterance]) -> list[Outcome]:
-        candidate, ledger = self._plan.candidates[number], self._ledgers[number]
-        self._engines.share(candidate.transcriber)
-        if candidate.name not in self._decisions.load_bytes:
-            before = device_bytes()
-            candidate.transcriber.load()
-            after = device_bytes()
-            grown = None if before is None or after is None else max(after - before, 0)
-            self._decisions.say_loaded(candidate.name, grown)
-            log_event("engine ready", candidate=candidate.name, bytes=grown)
-        recognitions = candidate.transcriber.recognise([utterance.audio for utterance in batch])
-        outcomes = [
-            outcome_of(utterance, recognition, 1)
-            for utterance, recognition in zip(batch, recognitions, strict=True)
-        ]
-        ledger.append([one for one in outcomes if one.id not in self._recorded[number]])
-        return outcomes
 
     def _costs(self) -> dict[Objective, list[float]]:
         """Returns what was measured of everyone so far; smaller is better, NaN unknown."""

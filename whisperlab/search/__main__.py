@@ -17,8 +17,11 @@ def main() -> int:
         from whisperlab.search.searching import search_configured, show
 
         folder = Path(str(config["search_dir"]))
+        is_part = config["shard"]["count"] > 1
         print(f"search folder {folder}; the same command with search_dir={folder} resumes it")
-        show(search_configured(config, overridden(), own_config_dir()))
+        result = search_configured(config, overridden(), own_config_dir())
+        if not is_part:
+            show(result)
         return 0
 
     return run_command("search", job)

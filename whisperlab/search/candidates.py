@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from whisperlab.config.build import (
     build_dataset,
+    build_executor,
     build_profile,
     build_transcriber,
     configuration_hash,
@@ -20,8 +21,10 @@ from whisperlab.config.build import (
 from whisperlab.config.compose import compose
 from whisperlab.device import default_batch_size, resolve
 from whisperlab.errors import ConfigError
+from whisperlab.executor.here import Here
 from whisperlab.experiment.race_plan import Budget, Candidate, RacePlan
 from whisperlab.experiment.racing import Objective, RaceRules
+from whisperlab.experiment.shard import Shard
 from whisperlab.metric.wer import WordErrorRate
 from whisperlab.search.settings import SearchRun, SearchSettings
 from whisperlab.search.space import combinations, drawn, listed
@@ -41,7 +44,8 @@ def plan_of(
         ConfigError: a setting or a candidate is wrong; names the key, or the candidate's overrides.
         DatasetError: the dataset is wrong.
     """
-    run = validate(SearchRun, {key: config[key] for key in SearchRun.__dataclass_fields__}, "")
+    values = {key: config[key] for key in SearchRun.__dataclass_fields__}
+    run = validate(SearchRun, values | {"shard": validate(Shard, values["shard"], "shard")}, "")
     settings = validate(SearchSettings, config["search"], "search")
     kind = resolve(config["device"]["kind"])
     batch_size = default_batch_size(kind) if run.batch_size == "auto" else run.batch_size
@@ -54,6 +58,11 @@ def plan_of(
         raise ConfigError(
             f"search.objectives: memory of engines in one process can be told apart on cuda alone, got "
             f"device {kind}; leave memory out, or compare runs of `whisperlab.eval -m`"
+        )
+    if "memory" in settings.objectives and not isinstance(build_executor(config), Here):
+        raise ConfigError(
+            "search.objectives: memory is measured in one process, got another executor; "
+            "leave memory out, or take executor=here"
         )
     dataset = build_dataset(config)
     plan = RacePlan(

@@ -6,20 +6,29 @@ Owns the order of the parts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from whisperlab.config.build import build_executor
 from whisperlab.config.command import raise_if_stopped
 from whisperlab.config.compose import compose
+from whisperlab.config.parts import PARTS, parts_of
+from whisperlab.executor.protocol import BlockExecutor, Executor
 from whisperlab.experiment.folder import RunFolder
 from whisperlab.experiment.loaded_engines import LoadedEngines
+from whisperlab.experiment.race_hearing import OUTCOMES, Hands
+from whisperlab.experiment.race_plan import RacePlan
 from whisperlab.experiment.race_run import run_race
 from whisperlab.experiment.race_summary import RESULT, SearchResult, summarise
+from whisperlab.experiment.shard import WHOLE
+from whisperlab.report.bar import StderrBar
 from whisperlab.report.race import race_table, sentences, write_race_report
 from whisperlab.search.candidates import plan_of
+from whisperlab.search.crew import LoadedCrew
 from whisperlab.search.preset import write_preset
 from whisperlab.search.progress import RaceBar
 
@@ -40,11 +49,28 @@ def search(*overrides: str, config_dir: Path | None = None) -> SearchResult:
 def search_configured(
     config: Mapping[str, Any], overrides: Sequence[str], config_dir: Path | None
 ) -> SearchResult:
-    """Returns the finished search of a composed configuration; leaves report and preset behind."""
+    """Returns the finished search of a composed configuration; leaves report and preset behind.
+
+    One part of a search (``shard.count`` above 1) leaves its race alone behind: the whole reports.
+    """
     plan, run, settings = plan_of(config, overrides, config_dir)
     folder = Path(run.search_dir)
-    with RaceBar(plan, raise_if_stopped) as progress:
-        race = run_race(plan, folder, LoadedEngines(settings.keep_loaded), progress)
+    engines = LoadedEngines(settings.keep_loaded)
+    if run.shard != WHOLE:
+        hands = Hands(engines, run.shard, beside=lambda: _other_parts(folder))
+        with RaceBar(plan, raise_if_stopped) as progress:
+            race = run_race(plan, folder, hands, progress)
+        return summarise(race, resamples=1, seed=run.seed)  # nobody looks at its intervals
+    executor = build_executor(config)
+    if isinstance(executor, Executor) and executor.parts > 1 and not (folder / RESULT).exists():
+        run_in_parts(plan, folder, executor, overrides, config_dir)
+    hands = Hands(engines, beside=lambda: sorted((folder / PARTS).glob("*")))
+    with RaceBar(plan, raise_if_stopped) as progress, ExitStack() as hired:
+        if isinstance(executor, BlockExecutor):
+            crew = LoadedCrew(executor, plan, settings.keep_loaded, raise_if_stopped)
+            hired.callback(crew.end)
+            hands = replace(hands, crew=crew)
+        race = run_race(plan, folder, hands, progress)
     result = summarise(race, resamples=run.resamples, seed=run.seed)
     if race.recommended is not None:
         chosen = plan.candidates[race.recommended]
@@ -52,6 +78,39 @@ def search_configured(
     RunFolder(folder).write_json(RESULT, result.to_json())
     write_race_report(result)
     return result
+
+
+def run_in_parts(
+    plan: RacePlan,
+    folder: Path,
+    executor: Executor,
+    overrides: Sequence[str],
+    config_dir: Path | None,
+) -> None:
+    """Returns when the parts of the search in ``folder`` have raced to the end.
+
+    Raises:
+        ConfigError: the folder holds another search.
+        ExecutorError: a part does not finish.
+    """
+    plan.check_folder(RunFolder(folder))
+    parts = parts_of(
+        "whisperlab.search", "search_dir", folder, executor.parts, overrides, config_dir
+    )
+    ledgers = [part.log.parent / OUTCOMES for part in parts]
+    with StderrBar(raise_if_stopped, left="left at most") as bar:
+        bar.show(total=len(plan.utterances) * len(plan.candidates), description="parts race")
+        executor.run(parts, lambda: bar.show(completed=sum(map(_recorded, ledgers))))
+
+
+def _other_parts(folder: Path) -> list[Path]:
+    """Returns the race folders beside a part's, and the whole's: it may have begun in one piece."""
+    others = [one for one in sorted(folder.parent.glob("*")) if one != folder]
+    return [folder.parent.parent, *others]
+
+
+def _recorded(outcomes: Path) -> int:
+    return sum(one.read_bytes().count(b"\n") for one in outcomes.glob("*.jsonl"))
 
 
 def show(result: SearchResult) -> None:

@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, model_validator
 from pydantic.dataclasses import dataclass
 
 from whisperlab.experiment.settings import MAX_BATCH_SIZE
+from whisperlab.experiment.shard import Shard
 
 Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 MOST_POINTS = 100.0
@@ -49,3 +50,4 @@ class SearchRun:
     batch_size: Annotated[int, Field(ge=1, le=MAX_BATCH_SIZE)] | Literal["auto"]
     seed: Annotated[int, Field(ge=0, lt=2**32)]
     resamples: Annotated[int, Field(ge=1, le=1_000_000)]
+    shard: Shard
