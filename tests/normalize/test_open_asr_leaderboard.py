@@ -82,3 +82,12 @@ def test_a_lexicon_without_its_tables_is_refused_by_name(tmp_path: Path) -> None
     path.write_text('{"english_spelling_normalizer": {}}')
     with pytest.raises(ConfigError, match=r"words.json \[english_compound_normalizer\]"):
         OpenAsrLeaderboard(path)("text")
+
+
+def test_a_compound_that_is_no_regular_expression_is_refused(tmp_path: Path) -> None:
+    names = ("spelling", "name", "compound")
+    tables = {f"english_{name}_normalizer": {"(white paper": "whitepaper"} for name in names}
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps(tables))
+    with pytest.raises(ConfigError, match=r"got '\(white paper': missing \)"):
+        OpenAsrLeaderboard(path)("text")

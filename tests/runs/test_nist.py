@@ -47,7 +47,7 @@ def write(tmp_path: Path, name: str, text: str) -> Path:
 
 
 def test_a_trn_line_is_a_text_and_the_last_parenthesis_its_id(tmp_path: Path) -> None:
-    text = ";; a comment\n** another\n\nshe had (a) { dark / @ } suit (CMH_sa01)\n(s1-2)\n"
+    text = ";; a comment\n** another\n  ;; an indented one\n\nshe had (a) { dark / @ } suit (CMH_sa01)\n(s1-2)\n"
     assert read_trn(write(tmp_path, "x.trn", text)) == [
         Utterance("cmh_sa01", "she had (a) { dark / @ } suit", "cmh"),
         Utterance("s1-2", "", "s1"),
@@ -91,7 +91,10 @@ def test_an_stm_line_has_labels_or_none_and_a_text_or_none(tmp_path: Path) -> No
     assert segments[3].text == ""
 
 
-@pytest.mark.parametrize("line", ["talk A anna 0.0", "talk A anna zero 1.0 hello"])
+@pytest.mark.parametrize(
+    "line",
+    ["talk A anna 0.0", "talk A anna zero 1.0 hello", "talk A anna nan 1 x", "talk A anna 0 inf x"],
+)
 def test_an_stm_line_that_lacks_something_is_refused_with_its_place(
     line: str, tmp_path: Path
 ) -> None:
@@ -129,6 +132,7 @@ def test_alternatives_go_by_the_latest_of_their_words(tmp_path: Path) -> None:
     [
         ("t a 0.1 0.2", "expected file, channel, start, duration and word"),
         ("t a x 0.2 yes", "expected a time in seconds"),
+        ("t a nan 0.2 yes", "expected a time in seconds"),
         ("t a * * <ALT>", "expected <ALT_BEGIN> before"),
         ("t a * * <ALT_BEGIN>\nt a 0 1 x", "expected <ALT_END>"),
     ],

@@ -166,6 +166,27 @@ def test_an_unknown_profile_is_exit_code_2(
     assert "nist" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--resamples", "0"), "--resamples: expected at least 1, got 0"),
+        (("--profile", "open-asr-leaderboard"), "profile.lexicon: expected a value, got none"),
+        (("--encoding", "klingon"), "--encoding: expected a name such as"),
+    ],
+)
+def test_a_wrong_argument_is_one_line_and_exit_code_2(
+    arguments: tuple[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "r.trn").write_text("a (s-1)\n")
+    assert run(monkeypatch, tmp_path / "r.trn", tmp_path / "r.trn", *arguments) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {said}")
+
+
 def test_an_output_that_cannot_be_written_is_exit_code_74(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from whisperlab.errors import DatasetError
+from whisperlab.errors import ConfigError, DatasetError
 from whisperlab.experiment.ledger import outcome_to_json
 from whisperlab.runs.transcripts import Format, format_of, pair_transcripts
 from whisperlab.utterance import Outcome, State
@@ -94,6 +94,37 @@ def test_a_kaldi_folder_knows_its_speakers(tmp_path: Path) -> None:
     assert outcomes[2].state is State.EMPTY
 
 
+def test_kaldis_texts_may_have_tabs(tmp_path: Path) -> None:
+    (tmp_path / "text").write_text("u1\tgood  morning\n  u2 \t\nu3\n")
+    outcomes = pair_transcripts(tmp_path, tmp_path, said="kaldi", heard="kaldi")
+    assert [(one.id, one.text) for one in outcomes] == [
+        ("u1", "good  morning"),
+        ("u2", ""),
+        ("u3", ""),
+    ]
+
+
+def test_parts_of_one_file_are_told_apart_by_their_offset(tmp_path: Path) -> None:
+    part = {"audio_filepath": "a.wav", "duration": 1.0, "text": "yes", "pred_text": "no"}
+    manifest = write(tmp_path / "m.json", [{**part, "offset": at} for at in (0, 1.5, 3.0)])
+    outcomes = pair_transcripts(manifest, manifest, said="jsonl", heard="jsonl")
+    assert [one.id for one in outcomes] == ["a", "a@1.5", "a@3.0"]
+
+
+def test_the_encoding_can_be_named(tmp_path: Path) -> None:
+    said = tmp_path / "r.stm"
+    said.write_bytes("f a s 0 1 \u54e6 OK\n".encode("gb18030"))
+    heard = tmp_path / "h.ctm"
+    heard.write_bytes("f a 0 0.5 \u54e6\n".encode("gb18030"))
+    [outcome] = pair_transcripts(said, heard, said="stm", heard="ctm", encoding="gb18030")
+    assert (outcome.reference, outcome.text) == ("\u54e6 OK", "\u54e6")
+    for encoding in ("none", "rot13"):
+        with pytest.raises(ConfigError, match="--encoding: expected a name"):
+            pair_transcripts(said, heard, said="stm", heard="ctm", encoding=encoding)
+    with pytest.raises(DatasetError, match="expected text in ascii; name its own with --encoding"):
+        pair_transcripts(said, heard, said="stm", heard="ctm", encoding="ascii")
+
+
 def test_formats_may_differ_when_ids_agree(tmp_path: Path) -> None:
     (tmp_path / "r.trn").write_text("good morning (s1-u1)\n")
     (tmp_path / "h.txt").write_text("s1-u1 good morning\n")
@@ -109,6 +140,8 @@ def test_formats_may_differ_when_ids_agree(tmp_path: Path) -> None:
         ([{"text": "x"}], "expected an id"),
         ([{"id": "u1", "txt": "x"}], "expected a string in one of"),
         ([{"id": "u1", "text": 3}], "expected a string in one of"),
+        ([{"id": ["u1"], "text": "x"}], "expected an id"),
+        ([{"id": "u" * 10_000, "text": "x"}], "the id 'u{79} is not in the reference"),
     ],
 )
 def test_what_cannot_be_paired_is_refused(
@@ -125,7 +158,9 @@ def test_a_ctm_needs_an_stm(tmp_path: Path) -> None:
         pair_transcripts(tmp_path / "x.trn", tmp_path / "x.ctm", said="trn", heard="ctm")
 
 
-@pytest.mark.parametrize("text", ["[1]\n", "{\n", "no json\n"])
+@pytest.mark.parametrize(
+    "text", ["[1]\n", "{\n", "no json\n", pytest.param("[" * 100_000, id="deep")]
+)
 def test_a_line_that_is_no_object_is_refused_with_its_place(text: str, tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(text)

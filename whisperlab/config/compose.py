@@ -18,7 +18,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from whisperlab.errors import ConfigError
 
@@ -99,6 +99,10 @@ def resolve(composed: DictConfig) -> Mapping[str, Any]:
                 )
     try:
         resolved = OmegaConf.to_container(composed, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(
+            f"{error.full_key}: expected a value, got none; give {error.full_key}=VALUE"
+        ) from error
     except OmegaConfBaseException as error:
         raise ConfigError(one_line(error)) from error
     except RecursionError as error:

@@ -20,6 +20,8 @@ AUDIO_ALIASES = ("audio_filepath", "audio", "path", "file_name", "filename", "fi
 TEXT_ALIASES = ("text", "sentence", "transcript", "transcription", "reference")
 ID_COLUMN = "id"
 DURATION_COLUMN = "duration"
+OFFSET_COLUMN = "offset"
+"""NeMo's: the second of the file at which the utterance starts."""
 WORDS_COLUMN = "words"
 """Times of the reference's words, as JSON Lines can hold them::
 
@@ -60,6 +62,11 @@ class Columns:
         Fields(id='s1/a', audio='s1/a.flac', text='yes', seconds=None)
         """
         audio, text, name = row.get(self.audio), row.get(self.text), row.get(self.id)
+        if row.get(OFFSET_COLUMN) not in (None, "", 0, "0", "0.0"):
+            raise RowError(
+                f"expected a whole file, got a part of one ({OFFSET_COLUMN!r} "
+                f"{row[OFFSET_COLUMN]!r:.40}); cut it out, or rename the column if it means something else"
+            )
         if not isinstance(audio, str) or not audio.strip():
             raise self._bad_string(row, self.audio)
         if not isinstance(text, str):

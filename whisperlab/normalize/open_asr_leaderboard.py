@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
+from whisperlab.errors import ConfigError
 from whisperlab.normalize import english_rules
 from whisperlab.normalize.english_numbers import write_numbers
 from whisperlab.normalize.lexicon import AnyPath, LexiconFile, lexicon_hash
@@ -93,7 +94,13 @@ class OpenAsrLeaderboard:
 
 
 def _compounds(table: Mapping[str, str]) -> Rule:
-    compiled = [(re.compile(pattern), joined) for pattern, joined in table.items()]
+    try:
+        compiled = [(re.compile(pattern), joined) for pattern, joined in table.items()]
+    except re.error as error:
+        raise ConfigError(
+            f"lexicon [english_compound_normalizer]: expected regular expressions, got "
+            f"{error.pattern!r:.80}: {error.msg}; mend it"
+        ) from error
     any_of_them = re.compile("|".join(f"(?:{pattern})" for pattern in table) or "(?!)")
 
     def join(text: str) -> str:

@@ -27,6 +27,7 @@ from functools import cached_property
 from pathlib import Path
 
 from whisperlab.errors import DatasetError
+from whisperlab.runs.text_file import NIST, read_text
 
 ARROW, SETTING = "=>", "*"
 FALSE = frozenset({"F", "FALSE", "NO"})
@@ -113,7 +114,7 @@ def read_glm(path: Path, kinds: Sequence[str]) -> GlobalMap:
     """
     rules: list[RewritingRule] = []
     settings = {"CASE_SENSITIVE": "F", "COPY_NO_HIT": "T", "FORMAT": "NIST1"}
-    lines = _text(path).splitlines()
+    lines = read_text(path, NIST).splitlines()
     comment = lines[0].split()[0] if lines and lines[0].split() else ";;"
     applies = True
     for number, line in enumerate(lines, start=1):
@@ -159,14 +160,3 @@ def _unwrapped(field: str) -> str:
     field = field.strip()
     wrapped = len(field) > 1 and (field[0], field[-1]) in {("[", "]"), ('"', '"')}
     return field[1:-1] if wrapped else field
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("iso-8859-1")

@@ -8,19 +8,22 @@ nor the notation inside a text (`whisperlab.normalize.network`). One line of eac
     7654 A 11.34 0.2 YES -6.763                             ctm: file, channel, start, duration, word
 
 Lines that start with ``;;`` are comments. Files, channels, ids and speakers are compared without
-case, as sclite does. Text that is not UTF-8 is read as ISO 8859-1, the formats' own default.
+case, as sclite does. Text that is not UTF-8 is read as ISO 8859-1, the formats' own default, where no
+encoding is named.
 
 Source: NIST SCTK 2.4, ``doc/infmts.htm``; ``src/sclite/{align,stm,stm2ctm,fillmrks}.c``.
 """
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from whisperlab.errors import DatasetError
+from whisperlab.runs.text_file import NIST, read_text
 
 COMMENTS = (";;", "**")
 CTM_COMMENTS = (";", "**")
@@ -67,14 +70,14 @@ class CtmWords:
     middle: float
 
 
-def read_trn(path: Path) -> list[Utterance]:
+def read_trn(path: Path, encodings: tuple[str, ...] = NIST) -> list[Utterance]:
     """Returns the utterances of a trn file in order.
 
     Raises:
         DatasetError: no id at the end of a line, or two texts with one id.
     """
     found: dict[str, Utterance] = {}
-    for place, line in _lines(path):
+    for place, line in _lines(path, encodings):
         match = re.fullmatch(r"(.*)\(([^()]*)\)[^()]*", line)
         if match is None:
             raise DatasetError(f"{place}: expected words and (utterance-id), got {line:.60}")
@@ -97,14 +100,14 @@ def speaker_of(name: str) -> str:
     return name[:WSJ_SPEAKER_LETTERS]
 
 
-def read_stm(path: Path) -> list[StmSegment]:
+def read_stm(path: Path, encodings: tuple[str, ...] = NIST) -> list[StmSegment]:
     """Returns the segments of an stm file in order.
 
     Raises:
         DatasetError: a line lacks a field, or a time is no number.
     """
     segments = []
-    for place, line in _lines(path):
+    for place, line in _lines(path, encodings):
         fields = line.split(maxsplit=STM_FIELDS)
         if len(fields) < STM_FIELDS:
             raise DatasetError(
@@ -121,7 +124,9 @@ def read_stm(path: Path) -> list[StmSegment]:
     return segments
 
 
-def read_ctm(path: Path) -> dict[tuple[str, str], list[CtmWords]]:
+def read_ctm(
+    path: Path, encodings: tuple[str, ...] = NIST
+) -> dict[tuple[str, str], list[CtmWords]]:
     """Returns the words of a ctm file by file and channel, in order.
 
     Raises:
@@ -130,7 +135,7 @@ def read_ctm(path: Path) -> dict[tuple[str, str], list[CtmWords]]:
     channels: dict[tuple[str, str], list[CtmWords]] = {}
     open_at: dict[tuple[str, str], str] = {}
     alternatives: dict[tuple[str, str], list[CtmWords]] = {}
-    for place, line in _lines(path, CTM_COMMENTS):
+    for place, line in _lines(path, encodings, CTM_COMMENTS):
         fields = line.split()
         if len(fields) < CTM_FIELDS:
             raise DatasetError(
@@ -200,23 +205,21 @@ def join_stm_and_ctm(
             yield Utterance(name, segment.text, segment.speaker, slices), heard
 
 
-def _lines(path: Path, comments: tuple[str, ...] = COMMENTS) -> Iterator[tuple[str, str]]:
-    """Yields ``(file:line, line)`` of what is neither blank nor a comment."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = content.decode("iso-8859-1")
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip() and not line.startswith(comments):
-            yield f"{path}:{number}", line.strip()
+def _lines(
+    path: Path, encodings: tuple[str, ...], comments: tuple[str, ...] = COMMENTS
+) -> Iterator[tuple[str, str]]:
+    """Yields ``(file:line, line)`` of what is neither blank nor a comment, indented or not."""
+    for number, line in enumerate(read_text(path, encodings).split("\n"), start=1):
+        content = line.strip()
+        if content and not content.startswith(comments):
+            yield f"{path}:{number}", content
 
 
 def _seconds(written: str, place: str) -> float:
     try:
-        return float(written)
-    except ValueError as error:
-        raise DatasetError(f"{place}: expected a time in seconds, got {written:.40}") from error
+        seconds = float(written)
+    except ValueError:
+        seconds = math.nan
+    if not math.isfinite(seconds):
+        raise DatasetError(f"{place}: expected a time in seconds, got {written:.40}")
+    return seconds

@@ -24,6 +24,11 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="of both files (default: by the name's ending; a folder is Kaldi's)",
     )
     parser.add_argument(
+        "--encoding",
+        metavar="NAME",
+        help="of both files, e.g. gb18030 (default: UTF-8; NIST's formats also ISO 8859-1)",
+    )
+    parser.add_argument(
         "--glm", type=Path, metavar="FILE", help="NIST global mapping file for both transcripts"
     )
     parser.add_argument("--resamples", type=int, default=10_000, help="bootstrap resamples")
@@ -40,9 +45,12 @@ def run(given: Namespace) -> int:
     """
     from rich.console import Console
 
+    from whisperlab.errors import ConfigError
     from whisperlab.runs.profile_choice import chosen_profile
     from whisperlab.runs.transcript_scores import score_transcripts, scores_table, write_json
 
+    if given.resamples < 1:
+        raise ConfigError(f"--resamples: expected at least 1, got {given.resamples}")
     profile = chosen_profile(given)
     scores = score_transcripts(
         given.reference,
@@ -50,6 +58,7 @@ def run(given: Namespace) -> int:
         profile,
         given.format,
         glm=given.glm,
+        encoding=given.encoding,
         resamples=given.resamples,
         seed=given.seed,
     )

@@ -45,6 +45,7 @@ def score_transcripts(
     format_: Format | None = None,
     *,
     glm: Path | None = None,
+    encoding: str | None = None,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
@@ -55,12 +56,12 @@ def score_transcripts(
 
     Raises:
         DatasetError: a transcript is damaged, or the ids do not match.
-        ConfigError: a lexicon of the profile cannot be read.
+        ConfigError: a lexicon of the profile cannot be read, or there is no such ``encoding``.
     """
     said, heard = formats(reference, hypothesis, format_)
     if said in NIST_FORMATS:
         profile = replace(profile, notation="sclite")
-    outcomes = pair_transcripts(reference, hypothesis, said=said, heard=heard)
+    outcomes = pair_transcripts(reference, hypothesis, said=said, heard=heard, encoding=encoding)
     if glm is not None:
         outcomes = _mapped(outcomes, glm, said, heard)
     scored = score_outcomes(outcomes, profile, METRICS)

@@ -25,6 +25,7 @@ from whisperlab.runs.nist import (
     read_stm,
     read_trn,
 )
+from whisperlab.runs.text_file import NIST, UTF8, encodings, read_text
 from whisperlab.utterance import Failure, Outcome, State
 
 Format = Literal["trn", "stm", "ctm", "jsonl", "kaldi"]
@@ -73,7 +74,7 @@ def format_of(path: Path) -> Format:
 
 
 def pair_transcripts(
-    reference: Path, hypothesis: Path, *, said: Format, heard: Format
+    reference: Path, hypothesis: Path, *, said: Format, heard: Format, encoding: str | None = None
 ) -> list[Outcome]:
     """Returns one outcome an utterance of the reference, in order.
 
@@ -82,6 +83,7 @@ def pair_transcripts(
 
     Raises:
         DatasetError: a file is damaged, or the hypothesis has an id that the reference lacks.
+        ConfigError: there is no such ``encoding``.
     """
     if "stm" in (said, heard) or "ctm" in (said, heard):
         if (said, heard) != ("stm", "ctm"):
@@ -89,15 +91,16 @@ def pair_transcripts(
                 f"expected an stm reference with a ctm hypothesis, got {said} and {heard}; a ctm has "
                 "no utterances of its own"
             )
-        pairs = join_stm_and_ctm(read_stm(reference), read_ctm(hypothesis))
+        tried = encodings(encoding, NIST)
+        pairs = join_stm_and_ctm(read_stm(reference, tried), read_ctm(hypothesis, tried))
         return [_outcome(utterance, text) for utterance, text in pairs]
-    references = _READERS[said](reference, TEXT_ALIASES)
-    hypotheses = {one.id: one for one in _READERS[heard](hypothesis, HYPOTHESIS_ALIASES)}
+    references = _READERS[said](reference, TEXT_ALIASES, encoding)
+    hypotheses = {one.id: one for one in _READERS[heard](hypothesis, HYPOTHESIS_ALIASES, encoding)}
     known = {one.id for one in references}
     for name in hypotheses:
         if name not in known:
             raise DatasetError(
-                f"{hypothesis}: the id {name!r} is not in the reference {reference}; the ids of both "
+                f"{hypothesis}: the id {name!r:.80} is not in the reference {reference}; the ids of both "
                 "files must be the same"
             )
     return [
@@ -120,28 +123,33 @@ def _outcome(utterance: Utterance, heard: str | None) -> Outcome:
     return replace(outcome, state=State.OK) if heard.strip() else outcome
 
 
-def _read_trn(path: Path, _: Sequence[str]) -> list[Utterance]:
-    return read_trn(path)
+def _read_trn(path: Path, _: Sequence[str], encoding: str | None) -> list[Utterance]:
+    return read_trn(path, encodings(encoding, NIST))
 
 
-def read_jsonl(path: Path, text_names: Sequence[str]) -> list[Utterance]:
+def read_jsonl(
+    path: Path, text_names: Sequence[str], encoding: str | None = None
+) -> list[Utterance]:
     """Returns the utterances of a JSON Lines file; the text is the first column of ``text_names``.
 
     Raises:
         DatasetError: a line is no object, lacks id or text, or repeats an id.
     """
-    return _unique(path, (_from_row(place, row, text_names) for place, row in _rows(path)))
+    return _unique(
+        path, (_from_row(place, row, text_names) for place, row in _rows(path, encoding))
+    )
 
 
-def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    for number, line in enumerate(_text(path).split("\n"), start=1):
+def _rows(path: Path, encoding: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    text = read_text(path, encodings(encoding, UTF8))
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         place = f"{path}:{number}"
         try:
             row = json.loads(line)
-        except ValueError as error:
-            raise DatasetError(f"{place}: expected a JSON object, {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise DatasetError(f"{place}: expected a JSON object, {error!s:.80}") from error
         if not isinstance(row, dict):
             raise DatasetError(f"{place}: expected a JSON object, got {line:.40}")
         record = row.get("record")  # our own ledger's line
@@ -151,10 +159,9 @@ def _rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
 def _from_row(place: str, row: Mapping[str, Any], text_names: Sequence[str]) -> Utterance:
     name = _first(row, ID_ALIASES)
     if name is None:
-        audio = _first(row, AUDIO_ALIASES)
-        if not isinstance(audio, str):
-            raise DatasetError(f"{place}: expected an id ({', '.join(ID_ALIASES)}) or audio path")
-        name = str(PurePosixPath(audio).with_suffix("")) if PurePosixPath(audio).name else audio
+        name = _name_of_audio(row)
+    if not isinstance(name, str | int):
+        raise DatasetError(f"{place}: expected an id ({', '.join(ID_ALIASES)}) or audio path")
     text = _first(row, text_names)
     if not isinstance(text, str):
         raise DatasetError(f"{place}: expected a string in one of {', '.join(text_names)}")
@@ -164,11 +171,20 @@ def _from_row(place: str, row: Mapping[str, Any], text_names: Sequence[str]) -> 
     return Utterance(str(name), text, None if speaker is None else str(speaker))
 
 
+def _name_of_audio(row: Mapping[str, Any]) -> str | None:
+    """Returns the audio path without suffix; a NeMo row of a part of a file has its offset as well."""
+    audio, offset = _first(row, AUDIO_ALIASES), row.get("offset")
+    if not isinstance(audio, str):
+        return None
+    name = str(PurePosixPath(audio).with_suffix("")) if PurePosixPath(audio).name else audio
+    return f"{name}@{offset}" if offset else name
+
+
 def _first(row: Mapping[str, Any], names: Sequence[str]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
-def read_kaldi(path: Path, _: Sequence[str]) -> list[Utterance]:
+def read_kaldi(path: Path, _: Sequence[str], encoding: str | None = None) -> list[Utterance]:
     """Returns the utterances of a Kaldi text file or of a folder with ``text`` and ``utt2spk``.
 
     Raises:
@@ -176,36 +192,28 @@ def read_kaldi(path: Path, _: Sequence[str]) -> list[Utterance]:
     """
     text = path / KALDI_TEXT if path.is_dir() else path
     speakers_at = text.parent / KALDI_SPEAKERS
-    speakers = dict(_kaldi_pairs(speakers_at)) if speakers_at.is_file() else {}
+    speakers = dict(_kaldi_pairs(speakers_at, encoding)) if speakers_at.is_file() else {}
     return _unique(
-        text, (Utterance(name, said, speakers.get(name)) for name, said in _kaldi_pairs(text))
+        text,
+        (Utterance(name, said, speakers.get(name)) for name, said in _kaldi_pairs(text, encoding)),
     )
 
 
-def _kaldi_pairs(path: Path) -> Iterator[tuple[str, str]]:
-    for line in _text(path).split("\n"):
+def _kaldi_pairs(path: Path, encoding: str | None) -> Iterator[tuple[str, str]]:
+    for line in read_text(path, encodings(encoding, UTF8)).split("\n"):
         if line.strip():
-            name, _, rest = line.strip().partition(" ")
-            yield name, rest.strip()
+            name, *rest = line.split(maxsplit=1)
+            yield name, "".join(rest).strip()
 
 
 def _unique(path: Path, utterances: Iterable[Utterance]) -> list[Utterance]:
     found: dict[str, Utterance] = {}
     for utterance in utterances:
         if utterance.id in found:
-            raise DatasetError(f"{path}: the id {utterance.id!r} occurs twice; ids are unique")
+            raise DatasetError(f"{path}: the id {utterance.id!r:.80} occurs twice; ids are unique")
         found[utterance.id] = utterance
     return list(found.values())
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(
-            f"{path}: expected a UTF-8 text file ({error}); check the path"
-        ) from error
-
-
-Reader = Callable[[Path, Sequence[str]], list[Utterance]]
+Reader = Callable[[Path, Sequence[str], str | None], list[Utterance]]
 _READERS: Mapping[str, Reader] = {"trn": _read_trn, "jsonl": read_jsonl, "kaldi": read_kaldi}
