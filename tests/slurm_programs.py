@@ -6,6 +6,7 @@ from pathlib import Path
 
 SBATCH = """#!/bin/bash
 id=$(( $(ls {queue} | wc -l) + 100 ))
+name=$(sed -n 's/^#SBATCH --job-name=//p' "$1")
 last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
 export SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=localhost SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0
 export SLURM_NODEID=0 SLURM_CPUS_PER_TASK=$(sed -n 's/^#SBATCH --cpus-per-task=//p' "$1")
@@ -14,24 +15,32 @@ if [ -n "$last" ]; then
     export SLURM_ARRAY_JOB_ID=$id
     for task in $(seq 0 $last); do
         SLURM_ARRAY_TASK_ID=$task setsid bash "$1" >/dev/null 2>&1 &
-        echo $! >{queue}/${{id}}_$task
+        echo $! $name >{queue}/${{id}}_$task
     done
 else
     setsid bash "$1" >/dev/null 2>&1 &
-    echo $! >{queue}/$id
+    echo $! $name >{queue}/$id
 fi
 echo "Submitted batch job $id"
 """
 SQUEUE = """#!/bin/bash
+wanted=$(sed -n 's/.*--name=\\([^ ]*\\).*/\\1/p' <<<"$*")
 found=1
 for task in $(ls {queue}); do
-    kill -0 $(cat {queue}/$task) 2>/dev/null && echo $task && found=0
+    read pid name <{queue}/$task
+    [[ -z $wanted || $wanted = $name ]] && kill -0 $pid 2>/dev/null && echo $task && found=0
 done
+[[ -n $wanted ]] && exit 0
 [ $found = 1 ] && echo "slurm_load_jobs error: Invalid job id specified" >&2
 exit $found
 """
 SCANCEL = """#!/bin/bash
-for task in "$@"; do kill -9 -- -$(cat {queue}/$task); done
+for asked in "$@"; do
+    for task in $(ls {queue}); do
+        read pid name <{queue}/$task
+        [[ $asked = $task || $asked = --name=$name ]] && kill -9 -- -$pid
+    done
+done
 """
 SRUN = """#!/bin/bash
 while [[ $1 == --* ]]; do

@@ -116,6 +116,31 @@ def test_a_stop_signal_is_obeyed_between_two_looks_at_the_queue(place: Path) -> 
     assert asked.returncode == 1  # nothing is left
 
 
+def test_a_stop_while_the_array_is_being_submitted_cancels_it(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import submitit
+
+    submits = submitit.SlurmExecutor._submit_command
+
+    def interrupted(self: Any, command: str) -> Any:
+        submits(self, command)
+        raise KeyboardInterrupt  # behind sbatch, before anybody knows the number of the array
+
+    monkeypatch.setattr(submitit.SlurmExecutor, "_submit_command", interrupted)
+    other = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        (place / "queue" / "1").write_text(f"{other.pid} another")
+        sleeps = [part(place, index, "import time; time.sleep(600)") for index in range(2)]
+        with pytest.raises(KeyboardInterrupt):
+            SlurmExecutor(**QUICK).run(sleeps, unwatched)
+        asked = subprocess.run(["squeue"], capture_output=True, text=True, check=False)
+        assert asked.stdout.split() == ["1"]  # who is not ours goes on
+    finally:
+        other.kill()
+        other.wait()
+
+
 def test_an_array_that_sbatch_refuses_says_what_sbatch_said(place: Path) -> None:
     (place / "bin" / "sbatch").write_text("#!/bin/bash\necho no such partition >&2; exit 1\n")
     with pytest.raises(ExecutorError, match="sbatch refused the array"):

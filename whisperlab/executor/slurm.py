@@ -10,6 +10,7 @@ A task is alive while ``squeue`` lists it, and finished when its result file is 
 from __future__ import annotations
 
 import os
+import secrets
 import subprocess
 import time
 from collections import Counter
@@ -130,12 +131,17 @@ class _Array:
             raise ExecutorError(
                 f"executor=slurm: {error}; run the command where sbatch and srun are"
             ) from error
-        self._executor.update_parameters(**_parameters(settings))
+        self._name = f"whisperlab-{secrets.token_hex(8)}"
+        self._executor.update_parameters(**{**_parameters(settings), "name": self._name})
+        self._submitting = False
         self._tasks: dict[int, Any] = {}
         self._absent: Counter[int] = Counter()
 
     def submit(self, parts: Sequence[Part]) -> None:
         """Puts one task a part into the queue."""
+        self._submitting = (
+            True  # a stop from here on may leave tasks of which only the name is known
+        )
         try:
             jobs = self._executor.map_array(
                 run_part, [part.command for part in parts], [str(part.log) for part in parts]
@@ -143,6 +149,7 @@ class _Array:
         except self._failed as error:
             raise ExecutorError(f"sbatch refused the array: {error}") from error
         self._tasks.update(zip((part.index for part in parts), jobs, strict=True))
+        self._submitting = False
 
     def ended(self) -> dict[int, int | None]:
         """Returns the exit code of the tasks that have ended since; ``None`` of those without a result."""
@@ -173,13 +180,20 @@ class _Array:
 
     def cancel(self) -> None:
         """Cancels what is still queued or running and waits until it has ended."""
-        if not self._tasks:
+        if not self._tasks and not self._submitting:
             return
-        names = [job.job_id for job in self._tasks.values()]
-        _call("scancel", *names)
+        tasks = [job.job_id for job in self._tasks.values()]
+        _call("scancel", f"--name={self._name}")
+        if tasks:  # executor.options may have renamed them
+            _call("scancel", *tasks)
         deadline = time.monotonic() + STOP_SECONDS
-        while time.monotonic() < deadline and self._queued(self._tasks.values()):
+        while time.monotonic() < deadline and self._left():
             time.sleep(WATCH_SECONDS)
+
+    def _left(self) -> bool:
+        """True while Slurm has tasks of this run, or does not answer."""
+        asked = _call("squeue", "--noheader", "--format=%i", f"--name={self._name}")
+        return bool(asked.stdout or asked.returncode or self._queued(self._tasks.values()))
 
     def _queued(self, jobs: Iterable[Any]) -> set[str] | None:
         """Returns the tasks that Slurm still has; ``None`` when it does not answer."""
@@ -197,7 +211,6 @@ class _Array:
 def _parameters(settings: SlurmExecutor) -> Mapping[str, Any]:
     """Returns the settings by submitit's names."""
     found: dict[str, Any] = {
-        "name": "whisperlab",
         "timeout_min": settings.minutes,
         "cpus_per_task": settings.cpus,
         "slurm_array_parallelism": settings.workers,
