@@ -25,6 +25,7 @@ from whisperlab.device import (
     gpu_clocks_mhz,
     hardware,
     has_amx,
+    has_bfloat16,
     peak_allocated_bytes,
     precisions,
     require,
@@ -205,3 +206,16 @@ def test_amx_is_told_by_the_processor_s_flags(
     described = [("model name", "One"), *([] if flags is None else [("flags", flags)])]
     monkeypatch.setattr(device, "_processor", lambda: described)
     assert has_amx() is expected
+
+
+@pytest.mark.parametrize(("described", "expected"), [
+    (("flags", "fpu avx512_bf16 avx512_vnni"), True),
+    (("flags", "fpu avx2 avx_vnni"), False),
+    (("Features", "fp asimd i8mm bf16"), True),
+    (("Features", "fp asimd"), False),
+])  # fmt: skip
+def test_bfloat16_is_told_by_the_flags_of_x86_and_arm(
+    monkeypatch: pytest.MonkeyPatch, described: tuple[str, str], expected: bool
+) -> None:
+    monkeypatch.setattr(device, "_processor", lambda: [("processor", "0"), described])
+    assert has_bfloat16() is expected

@@ -256,8 +256,18 @@ def _processor() -> list[tuple[str, str]]:
 
 def has_amx() -> bool:
     """Returns whether the processor multiplies bfloat16 by AMX: Intel's servers from Sapphire Rapids on."""
-    flags = next((value for key, value in _processor() if key == "flags"), "")
-    return "amx_bf16" in flags.split()
+    return "amx_bf16" in _features()
+
+
+def has_bfloat16() -> bool:
+    """Returns whether the processor multiplies bfloat16 at all: x86's AVX-512 or AMX, or ARM's."""
+    return not _features().isdisjoint(("avx512_bf16", "amx_bf16", "bf16"))
+
+
+def _features() -> frozenset[str]:
+    """Returns what the first core can do, in Linux's words; nothing where Linux does not tell."""
+    names = ("flags", "Features")  # x86's and ARM's
+    return frozenset(next((value for key, value in _processor() if key in names), "").split())
 
 
 def _name(described: list[tuple[str, str]]) -> str:

@@ -54,13 +54,17 @@ def written(folder: Path, sizes: dict[str, Any], dtype: torch.dtype = torch.floa
 
 
 def network(
-    folder: Path, *, n_frames: int | None = 3000, storage: Storage = "float32"
+    folder: Path,
+    *,
+    n_frames: int | None = 3000,
+    storage: Storage = "float32",
+    half: bool = False,
 ) -> OpenvinoNetwork:
     return OpenvinoNetwork(
         Weights(folder),
         read_shape(folder),
         storage,
-        half=False,
+        half=half,
         threads=1,
         n_frames=n_frames,
         heads=[(0, 1), (0, 0)],
@@ -192,3 +196,19 @@ def test_int8_weights_unpacked_for_amx_are_the_packed_ones(
     wanted = exact._windows["key.1"].data
     np.testing.assert_allclose(keys[True], keys[False], atol=CLOSE, rtol=CLOSE)
     assert np.abs(keys[True] - wanted).max() > CLOSE  # the weights are rounded, not float32
+
+
+@pytest.mark.parametrize(("bfloat16", "memory"), [(True, "bf16"), (False, "f32")])
+def test_int8_steps_stay_near_float32_whatever_the_memory_of_windows_is_held_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bfloat16: bool, memory: str
+) -> None:
+    model = written(tmp_path, SHAPES["multilingual, 80 mels"])
+    monkeypatch.setattr(openvino_network, "has_bfloat16", lambda: bfloat16)
+    ours = network(tmp_path, storage="int8", half=True)
+    heard = windows(model.config.num_mel_bins)
+    ours.begin(ours.hear(heard), [[5, 6, 7]] * 3, 2)
+    logits = ours.step([8, 8, 8], [0, 1, 2])
+    assert ours._windows["key.0"].element_type.get_type_name() == memory
+    for row, window in enumerate(heard):
+        wanted = expected(model, window, [5, 6, 7, 8]).logits[0, -1].numpy()
+        assert np.sqrt(np.mean((logits[row] - wanted) ** 2)) < 0.1 * wanted.std()

@@ -249,17 +249,20 @@ def _window_attention(
 ) -> tuple[Any, Any]:
     """Returns the hidden state and the attention ``(n_windows, heads, queries, n_positions)``.
 
-    The rows of one window are queries side by side: its keys are read once for all beams.
+    The rows of one window are queries side by side: its keys are read once for all beams, and
+    multiplied in the type that they lie in, whatever precision the rest of the graph computes in.
     """
     layer = f"decoder.layers.{number}"
     inner = layers.norm(x, f"{layer}.encoder_attn_layer_norm")
     query = layers.fused(inner, f"{layer}.encoder_attn", "q", shape.head_width)
     n_windows = ops.slice(ops.shape_of(key), _indices(0), _indices(1), _indices(1))
-    key, value = ops.convert(key, "f32"), ops.convert(value, "f32")
+    memory = key.get_element_type()
     side_by_side = ops.concat([n_windows, _indices(-1, shape.decoder_heads, shape.head_width)], 0)
     query = ops.transpose(ops.reshape(query, side_by_side, False), _indices(0, 2, 1, 3))
-    chances = ops.softmax(ops.matmul(query, key, False, False), -1)
-    heads = ops.matmul(chances, value, False, True)  # shape (n_windows, heads, queries, head_width)
+    scores = ops.convert(ops.matmul(ops.convert(query, memory), key, False, False), "f32")
+    chances = ops.softmax(scores, -1)
+    heads = ops.convert(ops.matmul(ops.convert(chances, memory), value, False, True), "f32")
+    # shape of heads: (n_windows, heads, queries, head_width)
     joined = ops.reshape(ops.transpose(heads, _indices(0, 2, 1, 3)), ops.shape_of(x), False)
     return ops.add(x, layers.linear(joined, f"{layer}.encoder_attn.out_proj")), chances
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from whisperlab.device import has_amx
+from whisperlab.device import has_amx, has_bfloat16
 from whisperlab.engine import openvino_graph as graph
 from whisperlab.engine.decoding.network import NEW, Beginning, Floats, free_numbers
 from whisperlab.engine.whisper_shape import Shape
@@ -26,8 +26,15 @@ HIDDEN: Final = np.float32(-1e30)
 FREE: Final = -1
 """The number of no window."""
 
-INT8_GROUP: Final = "128"
-"""Inputs of a linear layer that are quantised together; OpenVINO's own 32 gains nothing."""
+INT8_INPUTS: Final = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"}
+"""So many inputs of a linear layer are quantised together; OpenVINO's own 32 gains nothing."""
+
+FLOAT32: Final = {"INFERENCE_PRECISION_HINT": "f32"}
+"""For the few rows of a decoder's step: only float32 inputs are quantised and multiplied as int8.
+
+In bfloat16 OpenVINO would unpack the weights in every step, the vocabulary's alone for longer than
+the multiplication takes. What is read from the windows' memory is multiplied in its own type.
+"""
 
 
 @dataclass(slots=True)
@@ -59,14 +66,19 @@ class OpenvinoNetwork:
         self._weights = weights
         self._shape = shape
         self._heads = list(heads)
-        self._memory = ov.Type.bf16 if half else ov.Type.f32
+        # Where the processor lacks bfloat16, OpenVINO would convert the memory in every step.
+        self._memory = ov.Type.bf16 if half and has_bfloat16() else ov.Type.f32
         self._core = ov.Core()
-        self._settings = _settings(storage, half=half, threads=threads)
+        self._settings = _settings(half=half, threads=threads)
         # AMX computes int8 weights in bfloat16: OpenVINO would unpack them for every clip anew.
         self._encoder = self._request(
-            graph.encoder(weights, shape, storage, self._memory, n_frames, unpacked=has_amx())
+            graph.encoder(weights, shape, storage, self._memory, n_frames, unpacked=has_amx()),
+            INT8_INPUTS if storage == "int8" else {},
         )
-        self._decoder = self._request(graph.decoder(weights, shape, storage, self._memory))
+        self._decoder = self._request(
+            graph.decoder(weights, shape, storage, self._memory),
+            INT8_INPUTS | FLOAT32 if storage == "int8" else {},
+        )
         self._aligner: ov.InferRequest | None = None
         self._positions = weights.tensor("decoder.embed_positions.weight")
         self._windows: dict[str, ov.Tensor] = {}
@@ -136,7 +148,7 @@ class OpenvinoNetwork:
         """Runs the text once more as a whole, in float32."""
         if self._aligner is None:
             model = graph.aligner(self._weights, self._shape, self._memory, self._heads)
-            self._aligner = self._request(model)
+            self._aligner = self._request(model, {})
         ids = np.asarray(tokens)
         slot = self._slots.index(heard)
         for name, whole in self._windows.items():
@@ -241,17 +253,18 @@ class OpenvinoNetwork:
                 for name, whole in self._windows.items():
                     _part(old[name], slot, slot + 1).copy_to(_part(whole, slot, slot + 1))
 
-    def _request(self, model: ov.Model) -> ov.InferRequest:
-        return self._core.compile_model(model, "CPU", dict(self._settings)).create_infer_request()
+    def _request(self, model: ov.Model, further: Mapping[str, str]) -> ov.InferRequest:
+        settings = {**self._settings, **further}
+        return self._core.compile_model(model, "CPU", settings).create_infer_request()
 
 
-def _settings(storage: graph.Storage, *, half: bool, threads: int | None) -> Mapping[str, Any]:
+def _settings(*, half: bool, threads: int | None) -> Mapping[str, Any]:
     chosen: dict[str, Any] = {
         "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
         "KV_CACHE_PRECISION": "bf16" if half else "f32",
         "NUM_STREAMS": "1",
         "PERFORMANCE_HINT": "LATENCY",
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": INT8_GROUP if storage == "int8" else "0",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": "0",
     }
     if threads is not None:
         chosen["INFERENCE_NUM_THREADS"] = threads
