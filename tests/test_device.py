@@ -219,3 +219,25 @@ def test_bfloat16_is_told_by_the_flags_of_x86_and_arm(
 ) -> None:
     monkeypatch.setattr(device, "_processor", lambda: [("processor", "0"), described])
     assert has_bfloat16() is expected
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library's own limits: Linux")
+def test_blocks_are_given_back_after_a_larger_one_was_freed() -> None:
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from whisperlab.device import keep_block_size\n"
+        "if sys.argv[1] == 'kept': keep_block_size()\n"
+        "def mebibytes(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4 / 1024\n"
+        "bytearray(30 << 20)\n"  # the largest block freed
+        "blocks = [(bytearray(b'1') * (5 << 20), bytearray(5000)) for _ in range(10)]\n"
+        "before = mebibytes()\n"
+        "blocks = [small for _, small in blocks]\n"
+        "print(before - mebibytes())\n"
+    )
+    back = {
+        way: float(subprocess.run([sys.executable, "-c", code, way], capture_output=True, text=True,
+                                  check=True).stdout)
+        for way in ("kept", "not kept")
+    }  # fmt: skip
+    assert back["kept"] > 45 > back["not kept"]

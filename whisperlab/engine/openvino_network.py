@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from whisperlab.device import has_amx, has_bfloat16
+from whisperlab.device import has_amx, has_bfloat16, keep_block_size
 from whisperlab.engine import openvino_graph as graph
 from whisperlab.engine.decoding.network import NEW, Beginning, Floats, free_numbers
 from whisperlab.engine.whisper_shape import Shape
@@ -63,6 +63,7 @@ class OpenvinoNetwork:
         n_frames: int | None,
         heads: Sequence[tuple[int, int]],
     ) -> None:
+        keep_block_size()
         self._weights = weights
         self._shape = shape
         self._heads = list(heads)
