@@ -26,11 +26,14 @@ HIDDEN: Final = np.float32(-1e30)
 FREE: Final = -1
 """The number of no window."""
 
-INT8_INPUTS: Final = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"}
+INT8_ENCODER: Final = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"}
 """So many inputs of a linear layer are quantised together; OpenVINO's own 32 gains nothing."""
 
-FLOAT32: Final = {"INFERENCE_PRECISION_HINT": "f32"}
-"""For the few rows of a decoder's step: only float32 inputs are quantised and multiplied as int8.
+INT8_DECODER: Final = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "64",
+}
+"""For the few rows of a step: only float32 inputs are quantised and multiplied as int8.
 
 In bfloat16 OpenVINO would unpack the weights in every step, the vocabulary's alone for longer than
 the multiplication takes. What is read from the windows' memory is multiplied in its own type.
@@ -74,11 +77,11 @@ class OpenvinoNetwork:
         # AMX computes int8 weights in bfloat16: OpenVINO would unpack them for every clip anew.
         self._encoder = self._request(
             graph.encoder(weights, shape, storage, self._memory, n_frames, unpacked=has_amx()),
-            INT8_INPUTS if storage == "int8" else {},
+            INT8_ENCODER if storage == "int8" else {},
         )
         self._decoder = self._request(
             graph.decoder(weights, shape, storage, self._memory),
-            INT8_INPUTS | FLOAT32 if storage == "int8" else {},
+            INT8_DECODER if storage == "int8" else {},
         )
         self._aligner: ov.InferRequest | None = None
         self._positions = weights.tensor("decoder.embed_positions.weight")
