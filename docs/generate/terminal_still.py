@@ -1,7 +1,8 @@
 """The still of a terminal in README.md: runs a command and draws what it really printed.
 
 ``python docs/generate/terminal_still.py``, in a checkout, on a machine that does nothing else. The
-figures in the picture are of the machine that drew it.
+figures in the picture are of the machine that drew it. With a file, draws what the command printed
+into it: ``make eval > FILE`` in a fresh clone, from the line "run folder" on.
 """
 
 from __future__ import annotations
@@ -58,4 +59,6 @@ def picture(title: str, output: str) -> str:
 
 
 if __name__ == "__main__":
-    PICTURE.write_text(picture(TITLE, printed(COMMAND)), encoding="utf-8")
+    given = sys.argv[1:]
+    output = Path(given[0]).read_text(encoding="utf-8") if given else printed(COMMAND)
+    PICTURE.write_text(picture(TITLE, output), encoding="utf-8")
