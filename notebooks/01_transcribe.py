@@ -18,6 +18,8 @@
 # The model inside the package knows spoken English digits only and needs no download. For everything
 # else load another preset: `whisperlab.load("turbo")` runs whisper-large-v3-turbo (a download of
 # 1.6 GB on first use), `whisperlab.load("baseline")` PocketSphinx, offline.
+#
+# In Colab, first: `%pip install "whisperlab @ git+<the address of this repository>"`.
 
 # %%
 import whisperlab

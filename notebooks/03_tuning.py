@@ -13,6 +13,8 @@
 #
 # A search races configurations over the same utterances: those that are shown to be worse leave, the
 # rest hear on. The same `search_dir` goes on where it was stopped.
+#
+# In Colab, first: `%pip install "whisperlab @ git+<the address of this repository>"`.
 
 # %%
 import tempfile

@@ -13,6 +13,8 @@
 #
 # Two configurations on the same utterances: the difference, its interval, and how small a difference
 # this set could have shown at all.
+#
+# In Colab, first: `%pip install "whisperlab @ git+<the address of this repository>"`.
 
 # %%
 import tempfile

@@ -12,6 +12,8 @@
 # # What a smaller number format costs, and what it saves
 #
 # The same checkpoint in three precisions on the digits demo set: WER with interval, seconds, memory.
+#
+# In Colab, first: `%pip install "whisperlab @ git+<the address of this repository>"`.
 
 # %%
 import tempfile

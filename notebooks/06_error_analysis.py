@@ -12,6 +12,8 @@
 # # What went wrong, and where
 #
 # From a score to the utterances behind it: worst first, by slice, with the alignment and the sound.
+#
+# In Colab, first: `%pip install "whisperlab[baseline] @ git+<the address of this repository>"`.
 
 # %%
 import tempfile

@@ -13,6 +13,8 @@
 #
 # A manifest is a file with a row for each recording: where it is, what was said, and any column that
 # may matter. Columns become slices of every report.
+#
+# In Colab, first: `%pip install "whisperlab @ git+<the address of this repository>"`.
 
 # %%
 import json

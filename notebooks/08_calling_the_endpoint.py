@@ -13,6 +13,8 @@
 #
 # The server and the page run the same Transcriber. Started here as processes of their own, as
 # `python -m whisperlab.app` in a terminal would: the page, with OpenAI's API beside it.
+#
+# In Colab, first: `%pip install "whisperlab[remote] @ git+<the address of this repository>"`.
 
 # %%
 import socket

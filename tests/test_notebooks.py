@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +53,15 @@ def test_a_notebook_is_what_its_source_makes_of_it(notebook: Path) -> None:
     assert [(cell["cell_type"], cell["source"]) for cell in source.cells] == [
         (cell["cell_type"], "".join(cell["source"])) for cell in stored
     ]
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_notebook_says_how_to_begin_in_colab(notebook: Path) -> None:
+    first = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"]
+    line = re.search(r'%pip install "whisperlab(?:\[(\w+)\])? @ git\+', "".join(first))
+    assert line is not None
+    project = tomllib.loads((NOTEBOOKS[0].parents[1] / "pyproject.toml").read_text("utf-8"))
+    assert line[1] is None or line[1] in project["project"]["optional-dependencies"]
 
 
 def test_from_file_to_transcript_takes_ten_lines_and_gives_what_was_said(tmp_path: Path) -> None:
