@@ -141,6 +141,15 @@ def default_batch_size(kind: ResolvedKind) -> int:
     return _BATCH_SIZES[kind]
 
 
+def default_prepare_processes(kind: ResolvedKind) -> int:
+    """Returns the processes that make sounds ready: a GPU outruns one core's decoding, others do not.
+
+    >>> default_prepare_processes("cpu")
+    0
+    """
+    return min(8, (os.cpu_count() or 1) - 1) if kind == "cuda" else 0
+
+
 def precisions(kind: ResolvedKind) -> tuple[QuantizationName, ...]:
     """Returns the quantisations that ``kind`` can do; an engine may know fewer.
 

@@ -22,7 +22,7 @@ when the error ends it (INTERFACES: exit codes).
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class WhisperlabError(Exception):
@@ -34,6 +34,10 @@ class WhisperlabError(Exception):
     def __init__(self, message: str, *, code: str | None = None) -> None:
         super().__init__(message)
         self.code: str = code if code is not None else self.default_code
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Says how it comes out of a pickle: without ``__init__``, which kinds have of their own."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
 
 
 class ConfigError(WhisperlabError):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol, runtime_checkable
 
-from whisperlab.audio import AudioLimits, Source, Waveform, waveform_of
+from whisperlab.audio import AudioLimits, Source, Waveform
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import (
     Engine,
@@ -21,14 +21,12 @@ from whisperlab.engine.protocol import (
     SilentWatch,
     Watch,
 )
-from whisperlab.errors import AudioError, ConfigError, InferenceError, ModelError, WhisperlabError
+from whisperlab.errors import ConfigError, InferenceError, ModelError, WhisperlabError
 from whisperlab.jobs import Job, PieceWatch, still_wanted
+from whisperlab.preparation import ISOLATED_FAILURES, Preparation
 from whisperlab.preprocess.protocol import Preprocessor
 from whisperlab.segmentation.protocol import Segmentation
 from whisperlab.transcript import Segment, Transcript
-
-ISOLATED_FAILURES = (ArithmeticError, LookupError, MemoryError, RuntimeError, TypeError, ValueError)
-"""What a plug-in may raise on one sound without ending a run of ten thousand others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,7 +183,12 @@ class Transcriber:
 
         It does not touch the engine, so that a thread can do it while the engine is busy.
         """
-        return [self._prepare(source) for source in batch]
+        return list(map(self.preparation, batch))
+
+    @property
+    def preparation(self) -> Preparation:
+        """What ``prepare`` does to each sound: it can be sent to another process."""
+        return Preparation(self.preprocessors, self.segmentation, self.limits)
 
     def recognise_prepared(
         self, jobs: Sequence[Job], watch: Watch | None = None
@@ -206,28 +209,6 @@ class Transcriber:
             is_last = first + at_once >= len(pieces)
             self._run(engine, jobs, chunk, listener, guests if is_last else None)
         return [self._finish(job) for job in jobs]
-
-    def _prepare(self, source: Source) -> Job:
-        """Returns the job with its pieces, or with the error that the door or a step raised."""
-        job = Job()
-        try:
-            waveform = waveform_of(source, self.limits, job.stopwatch)
-            job.audio_seconds = waveform.duration_seconds
-            with job.stopwatch.stage("preprocess"):
-                for step in self.preprocessors:
-                    waveform = step(waveform)
-                job.pieces = self.segmentation.cut(waveform)
-        except (ConfigError, ModelError):
-            raise
-        except WhisperlabError as error:
-            job.error = error
-        except ISOLATED_FAILURES as error:
-            job.error = AudioError(
-                f"a preprocessing step failed: {type(error).__name__}: {error}",
-                code="preprocess_failed",
-            )
-            job.error.__cause__ = error
-        return job
 
     def _run(
         self,

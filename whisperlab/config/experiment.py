@@ -20,7 +20,14 @@ from whisperlab.config.build import (
     configuration_hash,
     validate,
 )
-from whisperlab.device import Quantization, ResolvedKind, default_batch_size, hardware, resolve
+from whisperlab.device import (
+    Quantization,
+    ResolvedKind,
+    default_batch_size,
+    default_prepare_processes,
+    hardware,
+    resolve,
+)
 from whisperlab.engine.model import ModelSpec
 from whisperlab.experiment.failure_settings import FailureSettings
 from whisperlab.experiment.failures import analyse_run
@@ -77,6 +84,7 @@ def build_experiment(
     profile, metrics = build_profile(config), build_metrics(config)
     kind = resolve(config["device"]["kind"])
     batch_size = default_batch_size(kind) if settings.batch_size == "auto" else settings.batch_size
+    processes = settings.prepare_processes
     identity = dict(dataset.identity())
     hash_ = configuration_hash(config)
     # The limits of the sound door decide which utterances have a text at all.
@@ -106,6 +114,7 @@ def build_experiment(
         resamples=settings.resamples,
         floor=_floor(config, kind, batch_size) if settings.profile_stages else None,
         shard=settings.shard,
+        prepare_processes=default_prepare_processes(kind) if processes == "auto" else processes,
     )
 
 

@@ -15,8 +15,8 @@ from whisperlab.config.build import build_transcriber
 from whisperlab.config.parts import settle_in
 from whisperlab.device import resolve
 from whisperlab.executor.protocol import BlockExecutor
+from whisperlab.experiment.batch_steps import BatchSteps
 from whisperlab.experiment.provenance import versions
-from whisperlab.experiment.runner import BatchSteps
 from whisperlab.utterance import Outcome, Utterance
 
 

@@ -10,16 +10,18 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Protocol
 
 from whisperlab.dataset.protocol import Dataset
 from whisperlab.device import hardware
 from whisperlab.errors import WhisperlabError
+from whisperlab.experiment.batch_steps import BatchSteps
 from whisperlab.experiment.energy import EnergyMeter
 from whisperlab.experiment.event_log import log_event, run_log
 from whisperlab.experiment.failures import analyse_run
 from whisperlab.experiment.folder import FINISHED, LEDGER, LOG, RunFolder
 from whisperlab.experiment.ledger import Ledger, read_ledger
+from whisperlab.experiment.preparing import Preparers
 from whisperlab.experiment.read_ahead import ahead
 from whisperlab.experiment.result import Energy, Floor, Latency, RunCard, RunResult, Scores, Speed
 from whisperlab.experiment.scoring import rates, score_outcomes, tally
@@ -34,9 +36,8 @@ from whisperlab.experiment.timing import (
 )
 from whisperlab.metric.protocol import Metric
 from whisperlab.normalize.profile import Profile
-from whisperlab.transcriber import Recognition, Transcriber
-from whisperlab.transcript import Finish
-from whisperlab.utterance import Failure, Outcome, State, Utterance
+from whisperlab.transcriber import Transcriber
+from whisperlab.utterance import Outcome, Utterance
 
 DURATION_TOLERANCE = 0.05
 DURATION_TOLERANCE_SECONDS = 0.5
@@ -80,6 +81,7 @@ class Experiment:
     ``card`` is complete but for its attempts. ``batch_size`` utterances go through the engine
     together; only the batches of ``shard`` do. ``latency_utterances`` are timed again one at a time after
     the main pass. ``floor`` measures what their work must take at least, where that is wanted.
+    So many ``prepare_processes`` make sounds ready ahead of the engine; 0: a thread does.
     With ``elsewhere`` this process loads no model and times nothing: speed and memory are ``None``.
     """
 
@@ -94,6 +96,7 @@ class Experiment:
     shard: Shard = WHOLE
     floor: Callable[[Sequence[Outcome]], Floor | None] | None = None
     elsewhere: Elsewhere | None = None
+    prepare_processes: int = 0
 
 
 def run_experiment(experiment: Experiment, run_dir: Path, progress: Progress) -> RunResult:
@@ -292,9 +295,11 @@ def _outcomes(
     if experiment.elsewhere is not None:
         yield from experiment.elsewhere.outcomes(batches, attempt)
         return
-    steps = BatchSteps(experiment.transcriber, attempt)
-    for ready in ahead(batches, steps.prepare):
-        yield steps.recognise(ready)
+    transcriber, processes = experiment.transcriber, experiment.prepare_processes
+    with closing(Preparers(transcriber.preparation, processes)) as preparers:
+        steps = BatchSteps(transcriber, attempt, preparers if processes else None)
+        for ready in ahead(batches, steps.prepare):
+            yield steps.recognise(ready)
 
 
 def _check_durations(outcomes: Sequence[Outcome], declared: Mapping[str, float]) -> int:
@@ -309,33 +314,6 @@ def _check_durations(outcomes: Sequence[Outcome], declared: Mapping[str, float])
             mismatches += 1
             log_event("duration differs", id=outcome.id, declared=expected, found=found)
     return mismatches
-
-
-class _Ready(NamedTuple):
-    """A batch whose sounds wait for the engine."""
-
-    batch: Sequence[Utterance]
-    jobs: Sequence[Any]
-
-
-@dataclass(frozen=True, slots=True)
-class BatchSteps:
-    """The two steps of a batch: made ready without the engine, then recognised by it."""
-
-    transcriber: Transcriber
-    attempt: int
-
-    def prepare(self, batch: Sequence[Utterance]) -> _Ready:
-        """Returns the batch with its sounds read, decoded, preprocessed and cut."""
-        return _Ready(batch, self.transcriber.prepare([utterance.audio for utterance in batch]))
-
-    def recognise(self, ready: _Ready) -> list[Outcome]:
-        """Returns what became of each utterance of the batch, in order."""
-        recognitions = self.transcriber.recognise_prepared(ready.jobs)
-        return [
-            outcome_of(utterance, recognition, self.attempt)
-            for utterance, recognition in zip(ready.batch, recognitions, strict=True)
-        ]
 
 
 def _due(
@@ -363,37 +341,3 @@ def _batches(dataset: Dataset, size: int) -> Iterator[list[Utterance]]:
             batch = []
     if batch:
         yield batch
-
-
-def outcome_of(utterance: Utterance, recognition: Recognition, attempt: int) -> Outcome:
-    """Returns the ledger's view of one recognition: its state, raw text and times."""
-    transcript = recognition.transcript
-    error = recognition.error
-    if transcript is None or error is not None:
-        state, failure = State.FAILED, Failure("internal_error", "no transcript and no error")
-        if error is not None:
-            failure = Failure(error.code, str(error))
-    else:
-        failure = None
-        if recognition.timed_out:
-            state = State.TIMED_OUT
-            failure = Failure("inference_timeout", "stopped by decode.timeout_seconds")
-        elif transcript.finish is Finish.TRUNCATED:
-            state = State.TRUNCATED
-        else:
-            state = State.OK if transcript.text.strip() else State.EMPTY
-    return Outcome(
-        id=utterance.id,
-        state=state,
-        reference=utterance.reference,
-        text="" if transcript is None else transcript.text,
-        language=None if transcript is None else transcript.language,
-        segments=() if transcript is None else transcript.segments,
-        audio_seconds=recognition.audio_seconds,
-        timings=recognition.timings,
-        batch_size=recognition.batch_size,
-        attempt=attempt,
-        slices=utterance.slices,
-        error=failure,
-        reference_words=utterance.words,
-    )

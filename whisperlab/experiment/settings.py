@@ -23,4 +23,5 @@ class RunSettings:
     resamples: Annotated[int, Field(ge=1, le=1_000_000)]
     max_failed_fraction: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
     profile_stages: bool = False
+    prepare_processes: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = "auto"
     shard: Shard = WHOLE
