@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -31,6 +31,10 @@ CASES = {
     "prompt": replace(ENGLISH, prompt="one two"),
     "conditioned": replace(ENGLISH, condition_on_previous_text=True),
     "beams": replace(ENGLISH, beam_size=2),
+    "beams, no times but of the long": replace(ENGLISH, beam_size=2, timestamps="none"),
+    "drawn again, no times but of the long": replace(
+        ENGLISH, temperatures=(0.0, 0.6), logprob_threshold=-0.05, seed=3, timestamps="none"
+    ),
     "drawn again": replace(ENGLISH, temperatures=(0.0, 0.4, 0.8), logprob_threshold=-0.05, seed=3),
     "words": replace(ENGLISH, timestamps="word"),
 }
@@ -107,12 +111,13 @@ class Listening(SilentWatch):
         return index in self.stopped
 
 
+@pytest.mark.parametrize("times", ["segment", "none"])
 @pytest.mark.parametrize("engine", OURS)
 def test_a_sound_begins_when_another_has_ended_and_the_longest_is_first(
-    sounds: list[Waveform], engine: str
+    sounds: list[Waveform], engine: str, times: Literal["segment", "none"]
 ) -> None:
-    watch = Listening()
-    loaded(f"engine={engine}", "engine.rows=2").variant(ENGLISH).recognise(list(sounds), watch)
+    watch, options = Listening(), replace(ENGLISH, timestamps=times)
+    loaded(f"engine={engine}", "engine.rows=2").variant(options).recognise(list(sounds), watch)
     begun = list(dict.fromkeys(watch.asked))
     lengths = [len(sounds[index].samples) for index in begun]
     assert lengths == sorted(lengths, reverse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,20 +11,23 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from joining_rows import check_joining
+from torch import Tensor
 
-from whisperlab.audio import decode
+from whisperlab.audio import Waveform, decode
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
 from whisperlab.dataset.demo import FOLDER as DEMO
-from whisperlab.engine import torch_choice
+from whisperlab.engine import torch_choice, torch_network
 from whisperlab.engine.decoding.network import Floats
 from whisperlab.engine.decoding.rules import Rules, log_sum_exp
 from whisperlab.engine.decoding.vocabulary import Vocabulary, read_vocabulary
+from whisperlab.engine.network_engine import NetworkEngine
 from whisperlab.engine.torch_layers import Format, Linear
 from whisperlab.engine.torch_network import TorchNetwork, recorded_size
 from whisperlab.engine.whisper_shape import read_shape
 from whisperlab.engine.whisper_weights import Weights
 from whisperlab.errors import UnsupportedOptionError
+from whisperlab.transcript import Transcript
 
 CHECKPOINT = Path(__file__).parents[2] / "whisperlab" / "engine" / "embedded" / "whisperlab-digits"
 PROMPT = (3, 4, 5)
@@ -131,16 +135,74 @@ def test_few_sizes_are_recorded_and_none_is_more_than_half_idle() -> None:
     assert all(n <= recorded_size(n) < 2 * n for n in range(1, 257))
 
 
+def tokens_of(transcript: Transcript | None) -> list[tuple[tuple[int, ...], float, float]]:
+    """What was said and when."""
+    assert transcript is not None
+    return [(tuple(part.tokens), part.start, part.end) for part in transcript.segments]
+
+
+def played_on_the_processor(step: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
+    """Stands in for a CUDA graph: runs the same step over the same tensors, into the same logits."""
+    logits = step()
+
+    def replay() -> None:
+        logits.copy_(step())
+
+    return logits, replay
+
+
+@pytest.mark.parametrize(("rows", "beams"), [("3", 1), ("null", 2)])
+def test_recorded_sizes_say_what_each_sound_says_alone(
+    monkeypatch: pytest.MonkeyPatch, rows: str, beams: int
+) -> None:
+    """Idle rows, few places, rows that move, memory that grows: all but the GPU itself."""
+    monkeypatch.setattr(torch_network, "recorded", played_on_the_processor)
+    monkeypatch.setattr(torch_network, "FEWEST_PLACES", 8)
+    chosen = ["engine=torch", "device=cpu", "decode.language=en", f"decode.beam_size={beams}"]
+    plain = build_transcriber(compose("transcriber", chosen))
+    played = build_transcriber(compose("transcriber", [*chosen, f"engine.rows={rows}"]))
+    engine = played.load()
+    assert isinstance(engine, NetworkEngine)
+    assert isinstance(engine._network, TorchNetwork)
+    engine._network._records = True
+    sounds = [decode(DEMO / f"digits-{number:02}.flac") for number in range(6)]
+    sounds.append(Waveform(np.concatenate([sound.samples for sound in sounds])))
+    for batch in (sounds[:2], sounds):  # the second needs more memory than the first
+        alone = [plain.transcribe(sound) for sound in batch]
+        together = [one.transcript for one in played.recognise(list(batch))]
+        assert [tokens_of(one) for one in together] == [tokens_of(one) for one in alone]
+    sizes = engine._network._recorded
+    assert len({places for _, _, places in sizes}) > 1
+
+
 @pytest.mark.gpu
-def test_a_recorded_step_says_what_the_processor_says() -> None:
-    sounds = [decode(DEMO / f"digits-0{number}.flac") for number in range(5)]
-    texts = {
-        device: [
-            recognition.transcript.text if recognition.transcript else None
-            for recognition in build_transcriber(
-                compose("transcriber", ["engine=torch", f"device={device}", "decode.language=en"])
-            ).recognise(list(sounds))
+@pytest.mark.parametrize("rows", ["3", "null"])
+def test_a_recorded_step_says_what_generate_says(rows: str) -> None:
+    sounds = [decode(DEMO / f"digits-{number:02}.flac") for number in range(12)]
+    chosen = ["decode.language=en"]
+    said = [
+        [
+            tokens_of(one.transcript)
+            for one in build_transcriber(compose("transcriber", [*chosen, *engine])).recognise(
+                list(sounds)
+            )
         ]
-        for device in ("cpu", "cuda")
-    }
-    assert texts["cuda"] == texts["cpu"]
+        for engine in (
+            ["engine=torch", "device=cuda", f"engine.rows={rows}"],
+            ["engine=hf", "device=cpu"],
+        )
+    ]
+    assert said[0] == said[1]
+
+
+@pytest.mark.gpu
+def test_int8_weights_multiply_on_a_gpu_as_on_the_processor() -> None:
+    weight = torch.randn(24, 32, generator=torch.Generator().manual_seed(0))
+    x = torch.randn(5, 32, generator=torch.Generator().manual_seed(1)).bfloat16()
+    here, there = (
+        Linear(weight, None, Format(torch.device(name), torch.bfloat16, int8=True))(
+            x.to(name)
+        ).cpu()
+        for name in ("cpu", "cuda")
+    )
+    assert torch.allclose(here.float(), there.float(), rtol=0.02, atol=0.05)

@@ -96,8 +96,8 @@ class LogMel:
         """
         total = max(len(samples), at_least)
         features = np.empty((self.n_mels, total // HOP_SAMPLES), np.float32)
-        sound = _mirrored(samples, min(total, len(samples) + FRAME_SAMPLES))
-        heard = min(features.shape[1], -(-(len(samples) + _HALF_FRAME) // HOP_SAMPLES))
+        sound = mirrored(samples, total)
+        heard = frames_heard(len(samples), features.shape[1])
         frames = np.lib.stride_tricks.sliding_window_view(sound, FRAME_SAMPLES)[::HOP_SAMPLES]
         for start in range(0, heard, _BLOCK_FRAMES):
             stop = min(start + _BLOCK_FRAMES, heard)
@@ -114,9 +114,27 @@ class LogMel:
         features *= np.float32(0.25)
         return features
 
+    @staticmethod
+    def widened(part: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
+        """Returns ``part`` of features with zeros behind it: ``n_frames`` wide."""
+        return np.pad(part, ((0, 0), (0, n_frames - part.shape[1])))
 
-def _mirrored(samples: Samples, length: int) -> NDArray[np.float32]:
-    """Returns ``samples``, then silence up to ``length``, with half a frame mirrored at either end."""
+
+def frames_heard(n_samples: int, n_frames: int) -> int:
+    """Returns how many of ``n_frames`` touch a sound of ``n_samples``; the others are silence.
+
+    >>> frames_heard(16_000, 3000), frames_heard(480_000, 3000)
+    (102, 3000)
+    """
+    return min(n_frames, -(-(n_samples + _HALF_FRAME) // HOP_SAMPLES))
+
+
+def mirrored(samples: Samples, total: int) -> NDArray[np.float32]:
+    """Returns ``samples`` and the silence behind them, with half a frame mirrored at either end.
+
+    Of ``total`` samples with the silence no more than the frames touch that touch sound.
+    """
+    length = min(total, len(samples) + FRAME_SAMPLES)
     sound = np.zeros(length + 2 * _HALF_FRAME, np.float32)
     sound[_HALF_FRAME : _HALF_FRAME + len(samples)] = samples
     sound[:_HALF_FRAME] = sound[2 * _HALF_FRAME : _HALF_FRAME : -1]

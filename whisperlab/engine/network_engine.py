@@ -6,12 +6,11 @@ does not know how logits come about.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
@@ -31,6 +30,9 @@ from whisperlab.engine.whisper_words import bytes_of, segment_of
 from whisperlab.errors import UnsupportedOptionError
 from whisperlab.transcript import Finish, Segment, Transcript, compression_ratio
 
+if TYPE_CHECKING:
+    from whisperlab.engine.torch_features import TorchLogMel
+
 Rows = Annotated[int, Field(ge=1, le=4096)] | None
 """How many sounds are decoded at a time; ``None``: all that are given together."""
 
@@ -48,6 +50,7 @@ class NetworkEngine:
 
     ``rows`` sounds are decoded at a time, ``None`` for all of a batch: as soon as one ends another
     takes its place.
+    ``features`` computes log-mel features where the network hears them; ``None``: `LogMel`.
     With ``trim`` windows are no longer than their sound. A window that then loops is decoded again
     at full width: such a transcript has the seconds of that among its stages, as ``redo``.
     """
@@ -64,6 +67,7 @@ class NetworkEngine:
         multilingual: bool,
         rows: Rows = None,
         trim: bool = False,
+        features: LogMel | TorchLogMel | None = None,
     ) -> None:
         self.rows = rows
         self._network = network
@@ -72,7 +76,7 @@ class NetworkEngine:
         self._shape = shape
         self._multilingual = multilingual
         self._trim = trim
-        self._features = LogMel(shape.n_mels)
+        self._features = features or LogMel(shape.n_mels)
         self._codes = {token: code for code, token in (vocabulary.languages or {}).items()}
 
     def transcribe(
@@ -81,45 +85,18 @@ class NetworkEngine:
         """Returns one transcript a waveform; none depends on its neighbours.
 
         A sound of up to 30 s is padded as audio to one window; a longer one goes through Whisper's
-        sequential long form, which needs timestamps whatever was asked for: without them short and
-        long sounds are decoded after each other.
+        sequential long form, which needs timestamps whatever was asked for: beside those without.
 
         Raises:
             UnsupportedOptionError: the checkpoint cannot honour an option.
             InferenceError: the model failed on this batch.
         """
-        transcripts: dict[int, Transcript] = {}
-        numbers = count(len(batch))
-        timed = [options.timestamps != "none" or _is_long(waveform) for waveform in batch]
-        for timestamps in sorted(set(timed)):
-            group = [index for index, one in enumerate(timed) if one is timestamps]
-            plan = self._plan(options, timestamps=timestamps)
-            waveforms = [batch[index] for index in group]
-            transcripts |= self._transcribe(waveforms, group, numbers, plan, options, watch)
-        return [transcripts[index] for index in range(len(transcripts))]
-
-    def spell(self, segment: Segment) -> list[tuple[bytes, float]]:
-        """Returns bytes and log probability of each text token of a segment, in order."""
-        known = zip(segment.tokens, segment.token_logprobs, strict=False)
-        text = [(token, logprob) for token, logprob in known if token < self._vocabulary.end]
-        spelled = bytes_of(self._text.tokenizer, [token for token, _ in text])
-        return [(content, logprob) for content, (_, logprob) in zip(spelled, text, strict=True)]
-
-    def _transcribe(
-        self,
-        waveforms: list[Waveform],
-        group: list[int],
-        numbers: Iterator[int],
-        plan: Plan,
-        options: DecodeOptions,
-        watch: Watch,
-    ) -> dict[int, Transcript]:
-        """Returns transcripts by index; sounds that join get the next of ``numbers``."""
-        said = [_Said() for _ in waveforms]
-        durations = [waveform.duration_seconds for waveform in waveforms]
+        plan = self._plan(options)
+        said = [_Said() for _ in batch]
+        durations = [waveform.duration_seconds for waveform in batch]
         transcripts: dict[int, Transcript] = {}
         names = _language_names() if plan.words else {}
-        sounds = [self._sound(waveform) for waveform in waveforms]
+        sounds = [self._sound(waveform, options) for waveform in batch]
 
         def on_segment(row: Row, decoded: DecodedSegment) -> None:
             segment = segment_of(
@@ -132,31 +109,36 @@ class NetworkEngine:
             )
             said[row.number].segments.append(segment)
             said[row.number].tokens.extend(decoded.tokens)
-            watch.segment(group[row.number], segment, final=True)
+            watch.segment(row.number, segment, final=True)
 
         def on_end(row: Row) -> None:
-            index = group[row.number]
-            transcripts[index] = self._transcript(row, said[row.number], options)
+            transcripts[row.number] = self._transcript(row, said[row.number], options)
             if isinstance(watch, Joining):
-                watch.left(index, transcripts[index])
+                watch.left(row.number, transcripts[row.number])
 
         def arrivals() -> list[Sound]:
             came = watch.arrivals() if isinstance(watch, Joining) else ()
             for waveform in came:
-                group.append(next(numbers))
                 # Its samples are kept by who needs them.
                 durations.append(waveform.duration_seconds)
                 said.append(_Said())
-            return [self._sound(waveform) for waveform in came]
+            return [self._sound(waveform, options) for waveform in came]
 
         listener = Listener(
             on_segment,
             on_end,
-            lambda row: watch.cancelled(group[row.number]),
+            lambda row: watch.cancelled(row.number),
             lambda tokens: compression_ratio(self._text.decode(tokens)),
         )
         transcribe(self._network, sounds, plan, listener, self.rows, arrivals)
-        return transcripts
+        return [transcripts[index] for index in range(len(transcripts))]
+
+    def spell(self, segment: Segment) -> list[tuple[bytes, float]]:
+        """Returns bytes and log probability of each text token of a segment, in order."""
+        known = zip(segment.tokens, segment.token_logprobs, strict=False)
+        text = [(token, logprob) for token, logprob in known if token < self._vocabulary.end]
+        spelled = bytes_of(self._text.tokenizer, [token for token, _ in text])
+        return [(content, logprob) for content, (_, logprob) in zip(spelled, text, strict=True)]
 
     def _transcript(self, row: Row, said: _Said, options: DecodeOptions) -> Transcript:
         started = perf_counter()
@@ -176,23 +158,24 @@ class NetworkEngine:
             first_token_seconds=row.first_token_seconds,
         )
 
-    def _sound(self, waveform: Waveform) -> Sound:
+    def _sound(self, waveform: Waveform, options: DecodeOptions) -> Sound:
         samples = waveform.samples
         own = -(-len(samples) // HOP_SAMPLES)
-        return Sound(lambda: self._features(samples), own)
+        timestamps = options.timestamps != "none" or len(samples) > WINDOW_SAMPLES
+        if timestamps and self._vocabulary.no_timestamps is None:
+            raise UnsupportedOptionError(
+                "decode.timestamps: this checkpoint's generation_config.json names no "
+                "no_timestamps_token_id, which timestamps and sounds beyond 30 s need; add it"
+            )
+        return Sound(lambda: self._features(samples), own, self._features.widened, timestamps)
 
-    def _plan(self, options: DecodeOptions, *, timestamps: bool) -> Plan:
+    def _plan(self, options: DecodeOptions) -> Plan:
         vocabulary = self._vocabulary
         words = options.timestamps == "word"
         if words and not vocabulary.alignment_heads:
             raise UnsupportedOptionError(
                 "decode.timestamps=word: this checkpoint's generation_config.json names no "
                 "alignment_heads; add them, or choose segment"
-            )
-        if timestamps and vocabulary.no_timestamps is None:
-            raise UnsupportedOptionError(
-                "decode.timestamps: this checkpoint's generation_config.json names no "
-                "no_timestamps_token_id, which timestamps and sounds beyond 30 s need; add it"
             )
         language = None
         if self._multilingual and options.language is not None:
@@ -201,7 +184,6 @@ class NetworkEngine:
             vocabulary=vocabulary,
             vocabulary_size=self._shape.vocabulary,
             window_frames=self._shape.window_frames,
-            timestamps=timestamps,
             words=words,
             language=language,
             task=options.task if self._multilingual else None,
@@ -233,10 +215,6 @@ def _language_names() -> dict[str, str]:
 
     names: dict[str, str] = LANGUAGES
     return names
-
-
-def _is_long(waveform: Waveform) -> bool:
-    return len(waveform.samples) > WINDOW_SAMPLES
 
 
 def _finish(row: Row) -> Finish:

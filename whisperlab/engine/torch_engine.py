@@ -63,6 +63,7 @@ class TorchSettings:
         """
         import torch
 
+        from whisperlab.engine.torch_features import TorchLogMel
         from whisperlab.engine.torch_layers import Format
         from whisperlab.engine.torch_network import TorchNetwork
         from whisperlab.engine.whisper_weights import Weights
@@ -73,6 +74,8 @@ class TorchSettings:
         shape, vocabulary = read_shape(folder), read_vocabulary(folder)
         to = Format(torch.device(kind), self._dtype(), self.quantization.name == "int8")
         network = TorchNetwork(Weights(folder), shape, to, vocabulary.alignment_heads)
+        # On a processor numpy's is faster, and Apple's GPUs have no float64.
+        features = TorchLogMel(shape.n_mels, to.device) if kind == "cuda" else None
         return NetworkEngine(
             network,
             folder,
@@ -80,6 +83,7 @@ class TorchSettings:
             vocabulary,
             multilingual=self.model.multilingual,
             rows=self.rows,
+            features=features,
         )
 
     def _dtype(self) -> torch.dtype:

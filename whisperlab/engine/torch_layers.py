@@ -38,7 +38,11 @@ class Format:
 
 
 class Linear:
-    """``x @ weight.T + bias``, the weight held as the format says."""
+    """``x @ weight.T + bias``, the weight held as the format says.
+
+    A GPU's own product with int8 weights is made for few rows; there the weight is unpacked for each
+    product instead (bfloat16 holds every int8), and the scale is applied to what comes out.
+    """
 
     def __init__(self, weight: Tensor, bias: Tensor | None, to: Format) -> None:
         self._bias = None if bias is None else bias.to(to.device, to.dtype)
@@ -55,8 +59,11 @@ class Linear:
         """Returns shape ``(..., n_outputs)``."""
         if self._scale is None:
             return functional.linear(x, self._weight, self._bias)
-        flat = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), self._weight, self._scale)
-        whole = flat.view(*x.shape[:-1], -1)
+        if x.is_cuda:
+            whole = functional.linear(x, self._weight.to(x.dtype)) * self._scale
+        else:
+            flat = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), self._weight, self._scale)
+            whole = flat.view(*x.shape[:-1], -1)
         return whole if self._bias is None else whole + self._bias
 
 
@@ -187,8 +194,10 @@ class Encoder:
     def __call__(self, features: Tensor) -> Tensor:
         """Returns ``(n_windows, n_frames / 2, width)`` of ``(n_windows, n_mels, n_frames)``."""
         x = features
-        for kernel, bias, stride in self._kernels:
-            x = functional.gelu(functional.conv1d(x, kernel, bias, stride=stride, padding=1))
+        # By default torch convolves float32 on a GPU with ten bits of mantissa (TF32).
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            for kernel, bias, stride in self._kernels:
+                x = functional.gelu(functional.conv1d(x, kernel, bias, stride=stride, padding=1))
         x = x.transpose(1, 2)
         x = x + self._places[: x.shape[1]]
         for layer in self._layers:

@@ -11,7 +11,7 @@ some hundred kernels out of every token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,8 +20,16 @@ import torch
 from torch import Tensor
 
 from whisperlab.engine import torch_choice
-from whisperlab.engine.decoding.network import NEW, Beginning, Choice, Floats, free_numbers
-from whisperlab.engine.decoding.rules import Rules
+from whisperlab.engine.decoding.network import (
+    NEW,
+    Beginning,
+    Choice,
+    Features,
+    Floats,
+    free_numbers,
+)
+from whisperlab.engine.decoding.rules import Ban, Rules
+from whisperlab.engine.torch_features import to_device
 from whisperlab.engine.torch_layers import Decoder, Encoder, Format
 from whisperlab.engine.whisper_shape import Shape
 from whisperlab.engine.whisper_weights import Weights
@@ -34,6 +42,9 @@ FREE: Final = -1
 
 SMALLEST_BETWEEN: Final = 8
 """Above this many windows there are two recorded sizes for each doubling."""
+
+FEWEST_PLACES: Final = 64
+"""A recorded step looks at so many places of each text, or at twice as many, and so on."""
 
 
 @dataclass(slots=True)
@@ -67,7 +78,7 @@ class _Recorded:
 
     inputs: _Inputs
     logits: Tensor
-    graph: torch.cuda.CUDAGraph
+    replay: Callable[[], None]
 
 
 class TorchNetwork:
@@ -88,17 +99,21 @@ class TorchNetwork:
         self._slots: list[int] = []
         """The window that lies in each slot of the memory, or `FREE`."""
         self._texts = _Texts()
-        self._recorded: dict[tuple[int, int], _Recorded] = {}
+        self._records = to.device.type == "cuda"
+        self._recorded: dict[tuple[int, int, int], _Recorded] = {}
+        """By rows, windows and places."""
 
     @torch.inference_mode()
-    def hear(self, windows: Sequence[Floats], kept: Sequence[int] = ()) -> list[int]:
+    def hear(self, windows: Sequence[Features], kept: Sequence[int] = ()) -> list[int]:
         """Encodes the windows, some at a time, into free slots of the decoder's memory."""
         numbers = free_numbers(len(windows), kept)
         self._make_window_room(len(windows) + len(kept), windows[0].shape[-1] // 2, kept)
         free = [slot for slot, number in enumerate(self._slots) if number not in kept]
         together = ENCODED_TOGETHER[self._format.device.type]
         for first in range(0, len(windows), together):
-            batch = torch.from_numpy(np.stack(windows[first : first + together]))
+            batch = torch.stack(
+                [torch.as_tensor(window) for window in windows[first : first + together]]
+            )
             encoded = self._encoder(self._moved(batch).to(self._format.dtype))
             slots = self._moved(torch.tensor(free[first : first + len(batch)]))
             for number, layer in enumerate(self._decoder.layers):
@@ -106,6 +121,8 @@ class TorchNetwork:
                     self._windows[number, kind].index_copy_(0, slots, part)
         for slot, window in zip(free, [*numbers, *[FREE] * len(free)], strict=False):
             self._slots[slot] = window
+        if self._format.device.type == "cuda":
+            torch.cuda.synchronize()  # else a GPU's encoder would be counted as decoding
         return numbers
 
     @torch.inference_mode()
@@ -163,11 +180,11 @@ class TorchNetwork:
         tokens: Sequence[int],
         sources: Sequence[int],
         rules: Rules,
-        texts: Sequence[Sequence[int]],
+        bans: Sequence[Ban],
     ) -> Choice:
         """Appends one token a row and chooses the next on the device: two numbers a row come back."""
         logits = self._step(tokens, sources)
-        chosen = torch_choice.likeliest(logits, rules, [rules.ban(text) for text in texts])
+        chosen = torch_choice.likeliest(logits, rules, bans)
         likely, logprobs = chosen.double().cpu().tolist()
         return Choice([int(token) for token in likely], logprobs)
 
@@ -185,13 +202,13 @@ class TorchNetwork:
             [before.heard[source] for source in sources], [length + 1 for length in lengths]
         )
         n_rows, n_windows = len(tokens), self._arranged()
-        recorded = self._format.device.type == "cuda"
-        # A recorded step looks at all places of the memory, so that its sizes never change.
-        n_places = self._own.shape[4] if recorded else max(lengths) + 1
+        n_places = max(lengths) + 1
+        if self._records:  # few sizes, so that few steps are recorded
+            n_places = recorded_places(n_places, self._own.shape[4])
         inputs = self._inputs(
             torch.tensor(tokens)[:, None], torch.tensor(lengths)[:, None], n_places
         )
-        if recorded:
+        if self._records:
             return self._played(inputs, n_rows, n_windows)
         own = self._own[:, :, :n_rows, :, :n_places]
         return self._pass(inputs, own, self._windows[:, :, :n_windows])[:, 0]
@@ -215,8 +232,9 @@ class TorchNetwork:
 
     def _inputs(self, ids: Tensor, at: Tensor, n_places: int) -> _Inputs:
         """Returns the inputs on the device; a token may look at what stands before it and at itself."""
-        seen = torch.arange(n_places) <= at[..., None]
-        return _Inputs(*map(self._moved, (ids, at, seen[:, None])))
+        at = self._moved(at)
+        seen = torch.arange(n_places, device=at.device) <= at[..., None]
+        return _Inputs(self._moved(ids), at, seen[:, None])
 
     def _pass(
         self, inputs: _Inputs, own: Tensor, windows: Tensor, read: Tensor | None = None
@@ -236,26 +254,19 @@ class TorchNetwork:
         windows = self._rounded(n_windows)
         rows = windows * (n_rows // n_windows)
         filled = _Inputs(*(_padded(part, rows) for part in (inputs.ids, inputs.at, inputs.mask)))
-        recorded = self._recorded.get((rows, windows))
-        if recorded is None:
-            recorded = self._recorded[rows, windows] = self._record(filled, windows)
-        recorded.inputs.copy_from(filled)
-        recorded.graph.replay()
-        return recorded.logits[:n_rows]
+        size = rows, windows, inputs.mask.shape[-1]
+        known = self._recorded.get(size)
+        if known is None:
+            known = self._recorded[size] = self._record(filled, windows)
+        known.inputs.copy_from(filled)
+        known.replay()
+        return known.logits[:n_rows]
 
     def _record(self, inputs: _Inputs, n_windows: int) -> _Recorded:
         """Records the step; running it more than once writes the same keys to the same place."""
-        own = self._own[:, :, : len(inputs.ids)]
+        own = self._own[:, :, : len(inputs.ids), :, : inputs.mask.shape[-1]]
         windows = self._windows[:, :, :n_windows]
-        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch types it not
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            self._pass(inputs, own, windows)
-        torch.cuda.current_stream().wait_stream(stream)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            logits = self._pass(inputs, own, windows)[:, 0]
-        return _Recorded(inputs, logits, graph)
+        return _Recorded(inputs, *recorded(lambda: self._pass(inputs, own, windows)[:, 0]))
 
     def _move(self, moves: Sequence[tuple[int, int]], before: _Texts) -> None:
         """Brings rows to a place from a source; copies what moves, as far as it is written."""
@@ -269,6 +280,8 @@ class TorchNetwork:
     def _arranged(self) -> int:
         """Brings the windows of the running texts to the front, in order; returns how many."""
         wanted = list(dict.fromkeys(self._texts.heard))
+        if self._slots[: len(wanted)] == wanted:
+            return len(wanted)
         for slot, window in enumerate(wanted):
             other = self._slots.index(window)
             if other != slot:
@@ -279,7 +292,7 @@ class TorchNetwork:
 
     def _rounded(self, n_windows: int) -> int:
         """Returns the batch that is run for ``n_windows``: on a GPU one of few sizes."""
-        return recorded_size(n_windows) if self._format.device.type == "cuda" else n_windows
+        return recorded_size(n_windows) if self._records else n_windows
 
     def _make_window_room(self, n_windows: int, n_positions: int, kept: Sequence[int]) -> None:
         """Makes the memory large enough; the windows ``kept`` stay where they lie."""
@@ -319,7 +332,20 @@ class TorchNetwork:
         return torch.zeros(sizes, dtype=self._format.dtype, device=self._format.device)
 
     def _moved(self, tensor: Tensor) -> Tensor:
-        return tensor.to(self._format.device, non_blocking=True)
+        return to_device(tensor, self._format.device)
+
+
+def recorded(step: Callable[[], Tensor]) -> tuple[Tensor, Callable[[], None]]:
+    """Returns what ``step`` leaves, and what does it again on a GPU, in the same memory."""
+    stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch types it not
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        step()  # libraries make their buffers ready, which cannot be recorded
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        left = step()
+    return left, graph.replay
 
 
 def recorded_size(n_windows: int) -> int:
@@ -331,6 +357,15 @@ def recorded_size(n_windows: int) -> int:
     power = 1 << (n_windows - 1).bit_length()
     between = power * 3 // 4
     return between if power > SMALLEST_BETWEEN and n_windows <= between else power
+
+
+def recorded_places(n_places: int, most: int) -> int:
+    """Returns the next of 64, 128, 256, ..., ``most``: a short text's step reads little memory.
+
+    >>> [recorded_places(n, 448) for n in (5, 64, 65, 300, 448)]
+    [64, 64, 128, 448, 448]
+    """
+    return min(most, max(FEWEST_PLACES, 1 << (n_places - 1).bit_length()))
 
 
 def _padded(tensor: Tensor, n_rows: int) -> Tensor:

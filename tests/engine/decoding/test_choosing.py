@@ -74,7 +74,7 @@ def starts(n_windows: int) -> list[Start]:
 
 def writings(n_windows: int, temperature: float, seed: int) -> list[Writing]:
     return [
-        Writing(start, temperature, 0, np.random.default_rng([seed, window]), lambda: False)
+        Writing(start, False, temperature, 0, np.random.default_rng([seed, window]), lambda: False)
         for window, start in enumerate(starts(n_windows))
     ]
 
@@ -87,7 +87,7 @@ def finished(batch: Batch, wanted: Sequence[Writing]) -> list[Text]:
 
 def greedy(network: Markov, n_windows: int, temperature: float = 0.0, seed: int = 0) -> list[Text]:
     wanted = writings(n_windows, temperature, seed)
-    batch = Batch(network, RULES, END)
+    batch = Batch(network, {False: RULES}, END)
     batch.join(wanted)
     return finished(batch, wanted)
 
@@ -100,7 +100,7 @@ def test_texts_that_join_between_steps_are_written_as_if_alone(
 ) -> None:
     table = tables(seed, 6)
     wanted = writings(6, 1.0, seed)
-    batch = Batch(Markov(table), RULES, END)
+    batch = Batch(Markov(table), {False: RULES}, END)
     for window, steps in zip(order, pauses, strict=False):
         batch.join([wanted[window]])
         for _ in range(steps):

@@ -101,7 +101,9 @@ class _Flow:
         started = perf_counter()
         features = sound.features()
         own = min(sound.sound_frames, features.shape[1])
-        row = Row(number, own, features, started, condition=self._plan.condition)
+        condition = self._plan.condition
+        timed = sound.timestamps
+        row = Row(number, own, features, sound.widen, timed, started, condition=condition)
         row.stages.features = perf_counter() - started
         if late:
             poll(row, self._listener)
@@ -179,7 +181,7 @@ class _Writing:
         vocabulary = plan.vocabulary
         self._network = network
         self._vocabulary = vocabulary
-        self._rules = Rules(vocabulary, timestamps=plan.timestamps)
+        self._rules = {timed: Rules(vocabulary, timestamps=timed) for timed in (False, True)}
         self._contest = beams.BeamRules(
             plan.n_beams, vocabulary.end, vocabulary.length_penalty, vocabulary.early_stopping
         )
@@ -192,23 +194,28 @@ class _Writing:
         single = [one for one in writings if self._contest.n_beams == 1 or one.temperature > 0]
         new = [one for one in single if not one.tokens]
         if new:
-            self._batch.join(new)
+            self._batch.join(_alike(new))
         elif single:
             self._batch.step()
         else:
-            self._search(writings)
+            self._search(_alike(writings))
 
     def _search(self, writings: Sequence[Writing]) -> None:
         starts = [one.start for one in writings]
         texts = beams.decode(
             self._network,
             starts,
-            self._rules,
+            self._rules[writings[0].timestamps],
             self._contest,
             lambda position: writings[position].is_stopped(),
         )
         for writing, text in zip(writings, texts, strict=True):
             writing.text = text
+
+
+def _alike(writings: Sequence[Writing]) -> list[Writing]:
+    """Returns those that can begin together: with timestamps, or without, as the first."""
+    return [one for one in writings if one.timestamps == writings[0].timestamps]
 
 
 class _Dictating:
@@ -223,7 +230,7 @@ class _Dictating:
 
     def write(self, writings: Sequence[Writing]) -> None:
         number = min(one.try_number for one in writings)
-        some = [one for one in writings if one.try_number == number]
+        some = _alike([one for one in writings if one.try_number == number])
         manner = Manner(self._plan.n_beams, some[0].temperature, self._plan.seed + number)
         for writing, text in zip(
             some, self._network.write([one.start for one in some], manner), strict=True

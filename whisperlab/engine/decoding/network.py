@@ -6,17 +6,20 @@ Owns the protocol; the engines own the networks.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from whisperlab.engine.decoding.rules import Rules
+    from whisperlab.engine.decoding.rules import Ban, Rules
     from whisperlab.engine.decoding.start import Start
     from whisperlab.engine.decoding.text import Text
 
 Floats = npt.NDArray[np.float32]
+
+Features = Any
+"""Log-mel features, shape ``(n_mels, n_frames)``, float32: an array, or a tensor where a network takes that."""
 
 NEW: Final = -1
 """The source of a row that begins where the others go on."""
@@ -37,7 +40,7 @@ class Listening(Protocol):
     Logits are the network's own memory: they may be written to and last until the next call.
     """
 
-    def hear(self, windows: Sequence[Floats], kept: Sequence[int] = ()) -> list[int]:
+    def hear(self, windows: Sequence[Features], kept: Sequence[int] = ()) -> list[int]:
         """Encodes log-mel windows, shape ``(n_mels, n_frames)`` each, and returns their numbers.
 
         Forgets the windows before, but for those ``kept``, which are as wide. Numbers are the
@@ -120,9 +123,9 @@ class ChoosingNetwork(Protocol):
         tokens: Sequence[int],
         sources: Sequence[int],
         rules: Rules,
-        texts: Sequence[Sequence[int]],
+        bans: Sequence[Ban],
     ) -> Choice:
-        """Takes a step as `Network.step` and applies ``rules`` to what may follow ``texts``."""
+        """Takes a step as `Network.step` and chooses by ``rules`` and what each row may not say."""
         ...
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from whisperlab.engine.decoding.alignment import token_ends
 from whisperlab.engine.decoding.fallback import Thresholds, Verdict, judge
-from whisperlab.engine.decoding.network import Floats, Network, WritingNetwork
+from whisperlab.engine.decoding.network import Features, Network, WritingNetwork
 from whisperlab.engine.decoding.outcome import DecodedSegment, Window
 from whisperlab.engine.decoding.prompt import opening, with_context
 from whisperlab.engine.decoding.segments import FRAMES_A_POSITION, SECONDS_A_TIMESTAMP, cut
@@ -41,7 +41,6 @@ class Plan:
     vocabulary: Vocabulary
     vocabulary_size: int
     window_frames: int
-    timestamps: bool
     words: bool
     language: int | None
     task: Task | None
@@ -66,10 +65,16 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Sound:
-    """What gives the log-mel features ``(n_mels, n_frames)``; ``sound_frames`` are no mere padding."""
+    """What gives the log-mel features ``(n_mels, n_frames)``; ``sound_frames`` are no mere padding.
 
-    features: Callable[[], Floats]
+    ``widen`` puts zeros behind a part of them, to so many frames. Only with ``timestamps`` can a
+    sound be longer than a window.
+    """
+
+    features: Callable[[], Features]
     sound_frames: int
+    widen: Callable[[Features, int], Features]
+    timestamps: bool
 
 
 @dataclass(slots=True)
@@ -91,7 +96,9 @@ class Row:
 
     number: int
     sound_frames: int
-    features: Floats
+    features: Features
+    widen: Callable[[Features, int], Features]
+    timestamps: bool
     begun: float
     """On the clock of ``perf_counter``."""
     language: int | None = None
@@ -124,7 +131,7 @@ class Listener:
 class Hear:
     """A wish: a window encoded, and its language known where ``detect``."""
 
-    window: Floats
+    window: Features
     detect: bool
     heard: int = -1
     language: int | None = None
@@ -181,6 +188,7 @@ def _try(
     for number, temperature in enumerate(plan.temperatures):
         writing = Writing(
             attempt.start,
+            row.timestamps,
             temperature,
             number,
             np.random.default_rng([plan.seed, row.seek, number]),
@@ -218,15 +226,14 @@ def _loops(attempt: _Attempt) -> bool:
     return loops(attempt.text, attempt.tries[-1].compression_ratio or 0.0)
 
 
-def _window(row: Row, width: int) -> Floats:
+def _window(row: Row, width: int) -> Features:
     """Returns the next window, zeros behind the features' end."""
     part = row.features[:, row.seek : row.seek + width]
-    window: Floats = np.pad(part, ((0, 0), (0, width - part.shape[1])))
-    return window
+    return part if part.shape[1] == width else row.widen(part, width)
 
 
 def _start(row: Row, place: int, plan: Plan) -> Start:
-    begun = opening(plan.vocabulary, row.language, plan.task, timestamps=plan.timestamps)
+    begun = opening(plan.vocabulary, row.language, plan.task, timestamps=row.timestamps)
     prompt = with_context(plan.vocabulary, begun, plan.prompt, row.before, condition=row.condition)
     room = plan.vocabulary.positions - len(prompt)
     if plan.max_new_tokens is not None:

@@ -9,7 +9,7 @@ Source: transformers ``GenerationMixin._sample``, ``TemperatureLogitsWarper``, `
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +41,7 @@ class Writing:
     """
 
     start: Start
+    timestamps: bool
     temperature: float
     try_number: int
     generator: np.random.Generator
@@ -53,9 +54,12 @@ class Writing:
 
 
 class Batch:
-    """The running texts of one network; no text depends on its neighbours."""
+    """The running texts of one network; no text depends on its neighbours.
 
-    def __init__(self, network: Network, rules: Rules, end: int) -> None:
+    ``rules`` are those of texts without timestamps and with.
+    """
+
+    def __init__(self, network: Network, rules: Mapping[bool, Rules], end: int) -> None:
         self._network = network
         self._rules = rules
         self._end = end
@@ -63,7 +67,10 @@ class Batch:
         """The network's rows; ``None`` where a text has ended."""
 
     def join(self, writings: Sequence[Writing]) -> None:
-        """Begins texts beside the running ones, and chooses the first token of each."""
+        """Begins texts beside the running ones, and chooses the first token of each.
+
+        Either all have timestamps or none.
+        """
         beside = self._beside(len(writings))
         begun = begin(self._network, [writing.start for writing in writings], beside)
         self._settle(beside, writings)
@@ -91,8 +98,8 @@ class Batch:
         self._rows = list(rows)
         tokens = [row.tokens[-1] for row in rows]
         if isinstance(self._network, ChoosingNetwork) and not any(row.temperature for row in rows):
-            texts = [row.tokens for row in rows]
-            self._take(rows, self._network.choose(tokens, kept, self._rules, texts))
+            bans = [self._rules[row.timestamps].ban(row.tokens) for row in rows]
+            self._take(rows, self._network.choose(tokens, kept, self._rules[False], bans))
         else:
             self._take(rows, self._choose(self._network.step(tokens, kept), rows))
 
@@ -112,7 +119,7 @@ class Batch:
     def _choose(self, logits: Floats, rows: Sequence[Writing]) -> Choice:
         tokens, logprobs = [], []
         for row, scores in zip(rows, logits, strict=True):
-            self._rules.apply(scores, row.tokens)
+            self._rules[row.timestamps].apply(scores, row.tokens)
             token = (
                 _draw(scores, row.temperature, row.generator)
                 if row.temperature > 0
