@@ -16,11 +16,11 @@ from typing import Final, NamedTuple, Protocol
 
 from whisperlab.device import device_bytes
 from whisperlab.errors import ExecutorError
+from whisperlab.experiment.batch_steps import BatchSteps
 from whisperlab.experiment.event_log import log_event
 from whisperlab.experiment.ledger import Ledger, read_ledger
 from whisperlab.experiment.loaded_engines import LoadedEngines
 from whisperlab.experiment.race_plan import RacePlan
-from whisperlab.experiment.runner import BatchSteps
 from whisperlab.experiment.shard import WHOLE, Shard
 from whisperlab.utterance import Outcome, Utterance
 

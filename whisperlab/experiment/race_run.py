@@ -25,7 +25,6 @@ from typing import Any, Protocol
 import numpy as np
 
 from whisperlab.errors import ConfigError
-from whisperlab.experiment.batch_steps import outcome_of
 from whisperlab.experiment.checked_lines import CheckedLines, read_records
 from whisperlab.experiment.event_log import run_log
 from whisperlab.experiment.folder import LOG, RunFolder

@@ -15,11 +15,11 @@ from whisperlab.config.build import build_transcriber
 from whisperlab.config.parts import settle_in
 from whisperlab.device import resolve
 from whisperlab.executor.protocol import BlockExecutor
+from whisperlab.experiment.batch_steps import BatchSteps
 from whisperlab.experiment.loaded_engines import LoadedEngines
 from whisperlab.experiment.provenance import versions
 from whisperlab.experiment.race_hearing import Task
 from whisperlab.experiment.race_plan import RacePlan
-from whisperlab.experiment.runner import BatchSteps
 from whisperlab.utterance import Outcome
 
 
