@@ -17,7 +17,7 @@ import pytest
 from replay_runs import content, evaluate
 from troubled_step import Trouble
 
-from whisperlab.audio import AudioLimits, Waveform
+from whisperlab.audio import AudioLimits, Source, Waveform
 from whisperlab.dataset.demo import FOLDER as DEMO
 from whisperlab.errors import AudioError, ConfigError, MissingExtraError, WhisperlabError
 from whisperlab.experiment.preparing import Preparers
@@ -53,7 +53,7 @@ def children(of: psutil.Process | None = None) -> list[psutil.Process]:
 
 
 def test_jobs_are_those_made_here_and_in_order(two: Preparers) -> None:
-    batch = [*FILES, DEMO / "absent.flac", sound(0.5)]
+    batch: list[Source] = [*FILES, DEMO / "absent.flac", sound(0.5)]
     expected = [preparation()(source) for source in batch]
     for found, known in zip(two(batch), expected, strict=True):
         assert found.audio_seconds == known.audio_seconds
