@@ -1,7 +1,8 @@
 """Ordinary mistakes of ASR harnesses (EVALUATION.md, traps), each ruled out by a test.
 
 Elsewhere: normalising twice (tests/normalize), "first N" subsets (tests/dataset), text that depends
-on the batch (tests/engine), API time with retries (there is no remote engine yet).
+on the batch (tests/engine), API time with retries (tests/engine/test_remote_engine.py), memory by name
+(tests/experiment/test_timing.py). Nothing sorts by duration: no option does.
 """
 
 from __future__ import annotations

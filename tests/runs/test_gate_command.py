@@ -72,6 +72,7 @@ def test_the_junit_file_holds_the_sentence(folders: dict[str, Path], tmp_path: P
         (("--max-delta", "0.2", "--alpha", "0.7"), "alpha: expected a probability"),
         (("--max-delta", "0.2", "--clusters", "session"), "clusters 'session'"),
         (("--max-delta", "0.2", "--resamples", "0"), "--resamples: expected at least 1"),
+        (("--max-delta", "0.2", "--seed", "-1"), "--seed: expected at least 0"),
     ],
 )
 def test_a_wrong_argument_is_one_line_and_exit_2(

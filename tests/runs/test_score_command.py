@@ -170,6 +170,7 @@ def test_an_unknown_profile_is_exit_code_2(
     ("arguments", "said"),
     [
         (("--resamples", "0"), "--resamples: expected at least 1, got 0"),
+        (("--seed", "-1"), "--seed: expected at least 0, got -1"),
         (("--profile", "open-asr-leaderboard"), "profile.lexicon: expected a value, got none"),
         (("--encoding", "klingon"), "--encoding: expected a name such as"),
     ],

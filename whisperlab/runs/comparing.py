@@ -19,6 +19,7 @@ from whisperlab.metric.detectable import Spread, paired_spread, supposed_spread
 from whisperlab.normalize.profile import Profile
 from whisperlab.report.clips import Clips, Placement, clips
 from whisperlab.report.comparison_rows import chosen
+from whisperlab.runs.bootstrap_arguments import check_bootstrap
 from whisperlab.runs.profile_choice import chosen_profile
 
 PERCENT = 100
@@ -95,8 +96,7 @@ def spreads(
 
 
 def _choices(given: Namespace) -> Choices:
-    if given.resamples < 1:
-        raise ConfigError(f"--resamples: expected at least 1, got {given.resamples}")
+    check_bootstrap(given)
     return Choices(
         metric=given.metric,
         clusters=given.clusters,

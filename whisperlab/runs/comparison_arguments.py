@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 
+from whisperlab.runs.bootstrap_arguments import add_bootstrap_arguments
 from whisperlab.runs.profile_choice import add_profile_arguments
 
 
@@ -21,7 +22,4 @@ def add_comparison_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--shared", action="store_true", help="compare the utterances that all runs share by id"
     )
-    parser.add_argument(
-        "--resamples", type=int, default=10_000, metavar="N", help="of the bootstrap (10000)"
-    )
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the bootstrap (0)")
+    add_bootstrap_arguments(parser)

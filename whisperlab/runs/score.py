@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from whisperlab.runs.bootstrap_arguments import add_bootstrap_arguments, check_bootstrap
 from whisperlab.runs.profile_choice import add_profile_arguments
 
 FORMATS = ("trn", "stm", "ctm", "jsonl", "kaldi")
@@ -31,26 +32,23 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--glm", type=Path, metavar="FILE", help="NIST global mapping file for both transcripts"
     )
-    parser.add_argument("--resamples", type=int, default=10_000, help="bootstrap resamples")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    add_bootstrap_arguments(parser)
 
 
 def run(given: Namespace) -> int:
     """Prints the scores, writes them to ``--output`` and returns 0.
 
     Raises:
-        ConfigError: the profile is wrong.
+        ConfigError: the profile or another argument is wrong.
         DatasetError: a transcript is damaged, or the ids do not match.
         WriteError: the output cannot be written.
     """
     from rich.console import Console
 
-    from whisperlab.errors import ConfigError
     from whisperlab.runs.profile_choice import chosen_profile
     from whisperlab.runs.transcript_scores import score_transcripts, scores_table, write_json
 
-    if given.resamples < 1:
-        raise ConfigError(f"--resamples: expected at least 1, got {given.resamples}")
+    check_bootstrap(given)
     profile = chosen_profile(given)
     scores = score_transcripts(
         given.reference,
