@@ -37,7 +37,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logsumexp
 
 STAKES: Final[NDArray[np.float64]] = np.exp2(np.arange(-6.0, 2.0))
 """Stakes per error, 1/64 to 2: for differences of some tens of errors down to single ones."""
@@ -79,7 +78,7 @@ class PairwiseBets:
 
     def log_capital(self) -> Floats:
         """Returns the capitals' logarithms, shape (count, count); the diagonal is -inf."""
-        found: Floats = logsumexp(self._log, axis=2) - np.log(len(STAKES))
+        found: Floats = np.logaddexp.reduce(self._log, axis=2) - np.log(len(STAKES))
         np.fill_diagonal(found, -np.inf)
         return found
 
@@ -117,15 +116,16 @@ class NearBets:
             # What is left must be so high on average, if the sum over all the data is not below 0.
             mean = -self._sums[pairs] / self._left
             room = highest - mean
-            with np.errstate(divide="ignore", invalid="ignore"):
-                gains = np.log1p(FRACTIONS * ((mean - surplus) / room)[:, :, None])
-            self._log[pairs] += np.where((room > 0)[:, :, None], gains, np.inf)
+            with np.errstate(divide="ignore", invalid="ignore"):  # all staked and lost; no room
+                won = np.maximum((mean - surplus) / room, -1.0)  # rounding may lose more than all
+                after = self._log[pairs] + np.log1p(FRACTIONS * won[:, :, None])
+            self._log[pairs] = np.where((room > 0)[:, :, None], after, np.inf)
             self._sums[pairs] += surplus
             self._left -= 1
 
     def log_capital(self) -> Floats:
         """Returns the capitals' logarithms, shape (count, count)."""
-        return np.asarray(logsumexp(self._log, axis=2) - np.log(len(FRACTIONS)))
+        return np.asarray(np.logaddexp.reduce(self._log, axis=2) - np.log(len(FRACTIONS)))
 
 
 def log_mean_against(log_capital: Floats, opponents: NDArray[np.bool_]) -> Floats:
@@ -136,4 +136,6 @@ def log_mean_against(log_capital: Floats, opponents: NDArray[np.bool_]) -> Float
     """
     open_bets = np.where(opponents, log_capital, -np.inf)
     with np.errstate(divide="ignore"):
-        return np.asarray(logsumexp(open_bets, axis=1) - np.log(max(len(log_capital) - 1, 1)))
+        return np.asarray(
+            np.logaddexp.reduce(open_bets, axis=1) - np.log(max(len(log_capital) - 1, 1))
+        )
