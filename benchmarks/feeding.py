@@ -2,6 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/feeding.py files --data ../shared/data/fsdd --count 2000 --output OUT
     OMP_NUM_THREADS=1 python benchmarks/feeding.py long  --data ../shared/data/fsdd --minutes 120 --output OUT
+    OMP_NUM_THREADS=1 python benchmarks/feeding.py prepare --data ../shared/data/fsdd --output OUT
 
 `files` runs an evaluation over ``--count`` files, ``--distinct`` recordings of FSDD (strings and single
 digits) again and again, in batches of ``--batch`` of which ``--rows`` are decoded at a time, then
@@ -9,7 +10,8 @@ each recording alone by an engine without rows. `long` joins strings to one file
 30 s windows and transcribes it with ``--rows`` and then window by window. Embedded checkpoint,
 ``--override`` as on any command line. Idle is the wall time in which the engine was not called, as
 a share of the main pass (of the whole call for `long`: decoding the file is inside); memory is the
-process's resident set. Prints a Markdown table.
+process's resident set. `prepare` makes sounds of 30 s ready, here and in two processes beside this
+one: CPU seconds of all, of which a GPU's process keeps its own. Prints a Markdown table.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from typing import Any
 import numpy as np
 import psutil
 import soundfile
+import soxr
 
 from whisperlab.audio import SAMPLE_RATE_HZ, decode
 from whisperlab.config.build import build_transcriber
@@ -34,6 +37,7 @@ from whisperlab.config.compose import compose
 from whisperlab.config.experiment import build_experiment, run_settings
 from whisperlab.engine.network_engine import NetworkEngine
 from whisperlab.experiment.ledger import read_ledger
+from whisperlab.experiment.preparing import Preparers
 from whisperlab.experiment.runner import run_experiment
 from whisperlab.utterance import Outcome
 
@@ -198,6 +202,43 @@ def long(given: argparse.Namespace) -> None:
         show(f"one file, {name}", f"{same}, {len(texts[-1].split())} words", seconds, seen)
 
 
+PREPARED = 24
+FORMATS = {"wav, 16 kHz": (SAMPLE_RATE_HZ, "WAV"), "flac, 44.1 kHz": (44_100, "FLAC"), "mp3, 44.1 kHz": (44_100, "MP3")}  # fmt: skip
+
+
+def cpu_of_children() -> float:
+    """Returns the CPU seconds of the processes that this one has started."""
+    times = [child.cpu_times() for child in psutil.Process().children()]
+    return sum(one.user + one.system for one in times)
+
+
+def prepare(given: argparse.Namespace) -> None:
+    """What reading and decoding costs, by a thread of this process and by processes beside it."""
+    given.output.mkdir(parents=True, exist_ok=True)
+    source = given.output / "half.wav"
+    joined(given.data, 0.5, source)
+    samples, _ = soundfile.read(source, dtype="float32")
+    built = build_transcriber(compose("transcriber", [*ENGLISH, *given.override]))
+    preparers = Preparers(built.preparation, 2)
+    preparers([source] * 2)  # they have started
+    print("| 30 s of | by | CPU ms a sound, all processes | CPU ms a sound, this process | same samples |")  # fmt: skip
+    print("|---|---|---|---|---|")
+    for name, (rate, kind) in FORMATS.items():
+        path = given.output / f"half.{kind.lower()}"
+        soundfile.write(path, soxr.resample(samples, SAMPLE_RATE_HZ, rate), rate, format=kind)
+        jobs = []
+        for way, call in (("this process", built.prepare), ("two processes", preparers)):
+            own, all_ = process_time(), cpu_of_children() + process_time()
+            jobs.append(call([path] * PREPARED))
+            own, all_ = process_time() - own, cpu_of_children() + process_time() - all_
+            same = all(
+                np.array_equal(one.pieces[0].samples, other.pieces[0].samples)
+                for one, other in zip(jobs[0], jobs[-1], strict=True)
+            )
+            print(f"| {name} | {way} | {1000 * all_ / PREPARED:.1f} | {1000 * own / PREPARED:.1f} | {same} |")  # fmt: skip
+    preparers.close()
+
+
 def show(name: str, equal: str, audio: float, seen: Seen) -> None:
     """Prints a row."""
     print(
@@ -213,7 +254,7 @@ CAMPAIGNS: dict[str, Callable[[argparse.Namespace], None]] = {"files": files, "l
 def main() -> None:
     """Runs one campaign."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
-    parser.add_argument("campaign", choices=CAMPAIGNS)
+    parser.add_argument("campaign", choices=[*CAMPAIGNS, "prepare"])
     parser.add_argument("--data", type=Path, required=True, help="the folder fsdd of the test recordings")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=2000, help="files")
@@ -223,6 +264,9 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--override", nargs="+", default=["engine=openvino", "engine.threads=1"])
     given = parser.parse_args()
+    if given.campaign == "prepare":
+        prepare(given)
+        return
     print("| what | minutes of sound | texts equal | engine idle | RTFx, wall | RTFx, CPU | MiB at most, by quarters | MiB grown after the first, by a line |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
     CAMPAIGNS[given.campaign](given)

@@ -19,7 +19,14 @@ from troubled_step import Trouble
 
 from whisperlab.audio import AudioLimits, Source, Waveform
 from whisperlab.dataset.demo import FOLDER as DEMO
-from whisperlab.errors import AudioError, ConfigError, MissingExtraError, WhisperlabError
+from whisperlab.errors import (
+    AudioError,
+    ConfigError,
+    ExecutorError,
+    MissingExtraError,
+    WhisperlabError,
+)
+from whisperlab.experiment import preparing
 from whisperlab.experiment.preparing import Preparers
 from whisperlab.experiment.read_ahead import ahead
 from whisperlab.preparation import Preparation
@@ -120,6 +127,16 @@ def test_a_step_that_another_process_cannot_import_is_refused_by_name(
         with pytest.raises(ConfigError, match="set prepare_processes=0"):
             preparers([sound(0)])
         assert children() == []
+
+
+def test_a_process_that_cannot_start_ends_the_run_and_not_every_sound(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(preparing, "PROGRAM", "raise SystemExit(7)")
+    preparers = Preparers(preparation(), 2)
+    with pytest.raises(ExecutorError, match=r"started \(7\).*prepare_processes=0"):
+        preparers([sound(0)] * 4)
+    assert children() == []
 
 
 def test_no_more_than_one_batch_is_ready_ahead(two: Preparers) -> None:

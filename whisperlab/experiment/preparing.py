@@ -22,12 +22,15 @@ from functools import partial
 from typing import IO, Any, Final
 
 from whisperlab.audio import Source
-from whisperlab.errors import AudioError, ConfigError, WhisperlabError
+from whisperlab.errors import AudioError, ConfigError, ExecutorError, WhisperlabError
 from whisperlab.executor.local import THREADS
 from whisperlab.jobs import Job
 from whisperlab.preparation import Preparation
 
-PROGRAM: Final = "from whisperlab.experiment.preparing import answer; answer()"
+PROGRAM: Final = (
+    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); "
+    "from whisperlab.experiment.preparing import answer; answer()"
+)
 
 PROTOCOL: Final = 5
 """Of pickle: the first that carries arrays without copying them twice."""
@@ -47,6 +50,7 @@ class Preparers:
         self._most = processes
         self._idle: list[subprocess.Popen[bytes]] = []
         self._all: list[subprocess.Popen[bytes]] = []
+        self._answering: set[subprocess.Popen[bytes]] = set()
         self._closed = False
 
     def __call__(self, batch: Sequence[Source]) -> list[Job]:
@@ -55,6 +59,7 @@ class Preparers:
         Raises:
             ConfigError, ModelError: a step cannot be done for any sound, or the steps cannot be
                 sent to another process.
+            ExecutorError: a process cannot start.
         """
         try:
             return self._prepared(batch)
@@ -72,7 +77,7 @@ class Preparers:
                         busy.register(_pipe(process.stdout), selectors.EVENT_READ, (process, index))
                     else:
                         jobs[index] = self._bury(process)
-                for key, _ in busy.select():
+                for key, _ in busy.select() if busy.get_map() else ():
                     process, index = key.data
                     busy.unregister(key.fileobj)
                     jobs[index] = self._receive(process)
@@ -109,11 +114,15 @@ class Preparers:
             start_new_session=True,
         )
         self._all.append(process)
-        _send(process, (sys.path, steps))
+        _send(process, sys.path)
+        _send(process, steps)
         return process
 
     def _receive(self, process: subprocess.Popen[bytes]) -> Job:
         try:
+            if process not in self._answering:
+                pickle.load(_pipe(process.stdout))  # noqa: S301 - our own child
+                self._answering.add(process)
             found: Job | Exception = pickle.load(_pipe(process.stdout))  # noqa: S301 - our own child
         except (EOFError, OSError, ValueError, pickle.UnpicklingError):
             return self._bury(process)
@@ -125,10 +134,18 @@ class Preparers:
     def _bury(self, process: subprocess.Popen[bytes]) -> Job:
         """Lets another take the place of a process that died; returns what became of its sound."""
         process.kill()
-        if not self._closed:
-            self._all.remove(process)
-        died = f"the process that decoded it died ({process.wait()}); check the file, and memory"
+        code = process.wait()
+        if self._closed:
+            raise WhisperlabError("the processes that prepare sounds have been closed")
+        self._all.remove(process)
         _close(process)
+        if process not in self._answering:
+            raise ExecutorError(
+                f"a process that prepares sounds ended while it started ({code}); what it wrote is "
+                "above; set prepare_processes=0"
+            )
+        self._answering.remove(process)
+        died = f"the process that decoded it died ({code}); check the file, and memory"
         return Job(error=AudioError(f"expected sound that can be decoded: {died}"))
 
 
@@ -137,8 +154,8 @@ def answer() -> None:
     asked, told = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     with contextlib.suppress(EOFError, BrokenPipeError):
-        sys.path[:], steps = pickle.load(asked)  # noqa: S301 - from our own parent
-        prepare = _preparation(steps)
+        prepare = _preparation(pickle.load(asked))  # noqa: S301 - from our own parent
+        told.write(_pickled(None))
         for source in iter(partial(pickle.load, asked), None):
             found = prepare(source)
             try:
