@@ -156,6 +156,7 @@ def answer() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         prepare = _preparation(pickle.load(asked))  # noqa: S301 - from our own parent
         told.write(_pickled(None))
+        told.flush()
         for source in iter(partial(pickle.load, asked), None):
             found = prepare(source)
             try:
