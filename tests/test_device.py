@@ -8,6 +8,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any, get_args
 
+import psutil
 import pydantic
 import pytest
 import torch
@@ -22,6 +23,7 @@ from whisperlab.device import (
     QuantizationName,
     ResolvedKind,
     default_batch_size,
+    give_back_memory,
     gpu_clocks_mhz,
     hardware,
     has_amx,
@@ -241,3 +243,17 @@ def test_blocks_are_given_back_after_a_larger_one_was_freed() -> None:
         for way in ("kept", "not kept")
     }  # fmt: skip
     assert back["kept"] > 45 > back["not kept"]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_between_what_is_kept_goes_back_to_the_system() -> None:
+    def resident() -> int:
+        return int(psutil.Process().memory_info().rss)
+
+    blocks = [bytearray(b"x" * 60_000) for _ in range(2000)]  # below what glibc maps by itself
+    kept = blocks[::50]
+    del blocks
+    before = resident()
+    give_back_memory()
+    assert before - resident() > 50e6
+    assert kept[0][:1] == b"x"

@@ -7,6 +7,7 @@ and only for ``auto``, ``cuda`` and ``mps``.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -148,6 +149,15 @@ def default_prepare_processes(kind: ResolvedKind) -> int:
     0
     """
     return min(8, (os.cpu_count() or 1) - 1) if kind == "cuda" else 0
+
+
+def give_back_memory() -> None:
+    """Hands memory that was freed back to the system where the C library keeps it (glibc).
+
+    Buffers of windows and texts of ever other lengths leave gaps, which would stay resident.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # another C library
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def precisions(kind: ResolvedKind) -> tuple[QuantizationName, ...]:

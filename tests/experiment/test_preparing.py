@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,8 @@ from replay_runs import content, evaluate
 from troubled_step import Trouble
 
 from whisperlab.audio import AudioLimits, Source, Waveform
+from whisperlab.config.build import build_transcriber
+from whisperlab.config.compose import compose
 from whisperlab.dataset.demo import FOLDER as DEMO
 from whisperlab.errors import (
     AudioError,
@@ -30,8 +33,10 @@ from whisperlab.experiment import preparing
 from whisperlab.experiment.preparing import Preparers
 from whisperlab.experiment.read_ahead import ahead
 from whisperlab.preparation import Preparation
+from whisperlab.segmentation.silero_vad import SileroVad
 from whisperlab.segmentation.whole import WholeUtterance
 
+CONF = Path(__file__).parents[2] / "conf"
 FILES = [DEMO / f"digits-{number:02}.flac" for number in range(6)]
 
 
@@ -127,6 +132,22 @@ def test_a_step_that_another_process_cannot_import_is_refused_by_name(
         with pytest.raises(ConfigError, match="set prepare_processes=0"):
             preparers([sound(0)])
         assert children() == []
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        *(f"preprocess=[{path.stem}]" for path in sorted((CONF / "preprocess").glob("*.yaml"))),
+        *(f"segmentation={path.stem}" for path in sorted((CONF / "segmentation").glob("*.yaml"))),
+    ],
+)
+def test_every_step_of_ours_can_be_sent(choice: str) -> None:
+    built = build_transcriber(compose("transcriber", ["engine=replay", "model=none", choice]))
+    for step in (*built.preprocessors, built.segmentation):
+        if isinstance(step, SileroVad):
+            step.cut(Waveform(np.zeros(16_000, np.float32)))  # a model that was loaded stays behind
+    sent = pickle.loads(pickle.dumps(built.preparation))
+    assert sent == built.preparation
 
 
 def test_a_process_that_cannot_start_ends_the_run_and_not_every_sound(
