@@ -3,6 +3,7 @@
     OMP_NUM_THREADS=1 python benchmarks/feeding.py files --data ../shared/data/fsdd --count 2000 --output OUT
     OMP_NUM_THREADS=1 python benchmarks/feeding.py long  --data ../shared/data/fsdd --minutes 120 --output OUT
     OMP_NUM_THREADS=1 python benchmarks/feeding.py prepare --data ../shared/data/fsdd --output OUT
+    OMP_NUM_THREADS=1 python benchmarks/feeding.py memory --data ../shared/data/fsdd --count 768 --output OUT
 
 `files` runs an evaluation over ``--count`` files, ``--distinct`` recordings of FSDD (strings and single
 digits) again and again, in batches of ``--batch`` of which ``--rows`` are decoded at a time, then
@@ -11,12 +12,15 @@ each recording alone by an engine without rows. `long` joins strings to one file
 ``--override`` as on any command line. Idle is the wall time in which the engine was not called, as
 a share of the main pass (of the whole call for `long`: decoding the file is inside); memory is the
 process's resident set. `prepare` makes sounds of 30 s ready, here and in two processes beside this
-one: CPU seconds of all, of which a GPU's process keeps its own. Prints a Markdown table.
+one: CPU seconds of all, of which a GPU's process keeps its own. `memory` says after every batch what
+is resident, what of it glibc counts as used and as free, and what stays when it is asked to give the
+free part back; to be quick it encodes 16 windows, which all others hear again. Prints a Markdown table.
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +39,7 @@ from whisperlab.audio import SAMPLE_RATE_HZ, decode
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
 from whisperlab.config.experiment import build_experiment, run_settings
+from whisperlab.device import give_back_memory
 from whisperlab.engine.network_engine import NetworkEngine
 from whisperlab.experiment.ledger import read_ledger
 from whisperlab.experiment.preparing import Preparers
@@ -239,6 +244,55 @@ def prepare(given: argparse.Namespace) -> None:
     preparers.close()
 
 
+class Allocated(ctypes.Structure):
+    """glibc's ``struct mallinfo2``."""
+
+    _fields_ = tuple(
+        (name, ctypes.c_size_t)
+        for name in "arena ordblks smblks hblks hblkhd usmblks fsmblks uordblks fordblks keepcost".split()
+    )
+
+
+class FewWindows:
+    """An encoder of `engine=openvino` that encodes no more than 16 windows."""
+
+    def __init__(self, request: Any) -> None:
+        self._request, self._left = request, 16
+
+    def set_tensor(self, *given: Any) -> None:
+        """Passes it on while there is something to encode."""
+        if self._left:
+            self._request.set_tensor(*given)
+
+    def infer(self) -> None:
+        """Encodes, or leaves what was encoded there."""
+        if self._left:
+            self._request.infer()
+            self._left -= 1
+
+
+def memory(given: argparse.Namespace) -> None:
+    """What is resident after each batch, and what of it nobody uses."""
+    given.output.mkdir(parents=True, exist_ok=True)
+    paths = manifest(given.data, given.count, given.distinct, given.output / "files.jsonl")
+    chosen = [*ENGLISH, *given.override, f"engine.rows={given.rows}"]
+    built = build_transcriber(compose("transcriber", chosen))
+    network: Any = built.load()._network  # type: ignore[attr-defined]  # for this measurement
+    network._encoder = FewWindows(network._encoder)
+    allocated = ctypes.CDLL(None).mallinfo2
+    allocated.restype = Allocated
+    print("| sounds | MiB resident | MiB used | MiB free | MiB resident after giving back | ms to give back |")  # fmt: skip
+    print("|---|---|---|---|---|---|")
+    for first in range(0, given.count, given.batch):
+        built.recognise([Path(path) for path in paths[first : first + given.batch]])
+        before, found = psutil.Process().memory_info().rss, allocated()
+        started = process_time()
+        give_back_memory()
+        spent, after = process_time() - started, psutil.Process().memory_info().rss
+        sizes = [size / 2**20 for size in (before, found.uordblks + found.hblkhd, found.fordblks, after)]  # fmt: skip
+        print("|".join(["", f" {first + given.batch} ", *(f" {size:.1f} " for size in sizes), f" {1000 * spent:.0f} ", ""]), flush=True)  # fmt: skip
+
+
 def show(name: str, equal: str, audio: float, seen: Seen) -> None:
     """Prints a row."""
     print(
@@ -249,12 +303,14 @@ def show(name: str, equal: str, audio: float, seen: Seen) -> None:
 
 
 CAMPAIGNS: dict[str, Callable[[argparse.Namespace], None]] = {"files": files, "long": long}
+OTHERS: dict[str, Callable[[argparse.Namespace], None]] = {"prepare": prepare, "memory": memory}
+"""With a table of their own."""
 
 
 def main() -> None:
     """Runs one campaign."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
-    parser.add_argument("campaign", choices=[*CAMPAIGNS, "prepare"])
+    parser.add_argument("campaign", choices=[*CAMPAIGNS, *OTHERS])
     parser.add_argument("--data", type=Path, required=True, help="the folder fsdd of the test recordings")  # fmt: skip
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--count", type=int, default=2000, help="files")
@@ -264,8 +320,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--override", nargs="+", default=["engine=openvino", "engine.threads=1"])
     given = parser.parse_args()
-    if given.campaign == "prepare":
-        prepare(given)
+    if given.campaign in OTHERS:
+        OTHERS[given.campaign](given)
         return
     print("| what | minutes of sound | texts equal | engine idle | RTFx, wall | RTFx, CPU | MiB at most, by quarters | MiB grown after the first, by a line |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")

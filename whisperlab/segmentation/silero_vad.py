@@ -15,7 +15,7 @@ import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,10 @@ class SileroVad:
     ) -> str:
         """Returns the text so far: stretches of speech share no sound."""
         return settled_text(pieces, transcripts, upcoming)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Says what is sent to another process: not the loaded model, it loads its own."""
+        return {name: value for name, value in vars(self).items() if name != "_session"}
 
     @cached_property
     def _session(self) -> InferenceSession:
