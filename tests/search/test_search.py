@@ -162,7 +162,8 @@ def test_the_written_preset_is_the_configuration_that_was_raced(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (("space=none",), "expected configurations to race"),
+        (("space=none",), "2 configurations to race or more, got 0"),
+        (("space=none", "search.candidates=['seed=1']"), "2 configurations .*, got 1"),
         (("search.objectives=[rtfx]",), "expected wer first"),
         (("search.objectives=[wer,p95]", "batch_size=4"), "set batch_size=1"),
         (("search.objectives=[wer,memory]", "device=cpu"), "on cuda alone"),

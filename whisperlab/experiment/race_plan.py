@@ -25,6 +25,7 @@ SCHEMA: Final = 1
 """Number of search.json's schema."""
 
 PLAN: Final = "search.json"
+FEWEST: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +66,11 @@ class RacePlan:
     seed: int
 
     def __post_init__(self) -> None:
-        if not self.candidates:
-            raise ConfigError("expected configurations to race, got none; set space or candidates")
+        if len(self.candidates) < FEWEST:
+            raise ConfigError(
+                f"expected {FEWEST} configurations to race or more, got {len(self.candidates)}; set space or "
+                "search.candidates"
+            )
         names: dict[str, Candidate] = {}
         for candidate in self.candidates:
             twin = names.setdefault(candidate.name, candidate)
