@@ -12,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from joining_rows import check_joining
 from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 
 from whisperlab.audio import Waveform, decode
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
 from whisperlab.dataset.demo import FOLDER as DEMO
-from whisperlab.engine import torch_choice, torch_network
+from whisperlab.engine import torch_choice, torch_features, torch_network
 from whisperlab.engine.decoding.network import Floats
 from whisperlab.engine.decoding.rules import Rules, log_sum_exp
 from whisperlab.engine.decoding.vocabulary import Vocabulary, read_vocabulary
 from whisperlab.engine.network_engine import NetworkEngine
+from whisperlab.engine.torch_features import TorchLogMel
 from whisperlab.engine.torch_layers import Format, Linear
 from whisperlab.engine.torch_network import TorchNetwork, recorded_size
 from whisperlab.engine.whisper_shape import read_shape
@@ -173,6 +175,42 @@ def test_recorded_sizes_say_what_each_sound_says_alone(
         assert [tokens_of(one) for one in together] == [tokens_of(one) for one in alone]
     sizes = engine._network._recorded
     assert len({places for _, _, places in sizes}) > 1
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_nothing_of_a_step_is_left_on_the_processor(
+    monkeypatch: pytest.MonkeyPatch, int8: bool
+) -> None:
+    """Tensors with a device and no numbers: an operation that mixes devices or types raises."""
+    gpu = torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    monkeypatch.setattr(torch_network, "recorded", played_on_the_processor)
+    for module in (torch_choice, torch_features, torch_network):
+        monkeypatch.setattr(module, "to_device", Tensor.to)  # there is no pinned memory
+    monkeypatch.setattr(
+        FakeTensor, "numpy", lambda fake: np.zeros(tuple(fake.shape), np.float32), raising=False
+    )
+    vocabulary = read_vocabulary(CHECKPOINT)
+    rules = Rules(vocabulary, timestamps=True)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        features = TorchLogMel(80, gpu)
+        to = Format(gpu, torch.bfloat16, int8)
+        there = TorchNetwork(
+            Weights(CHECKPOINT), read_shape(CHECKPOINT), to, vocabulary.alignment_heads
+        )
+        windows = [features(np.ones(16_000 * seconds, np.float32)) for seconds in (1, 30, 31)]
+        assert {window.device.type for window in windows} == {"cuda"}
+        numbers = there.hear([window[:, :3000] for window in windows])
+        there.begin(numbers, [PROMPT] * 3, 1)
+        logits = there._step([20, 21, 22], [0, 1, 2])
+        chosen = torch_choice.likeliest(logits, rules, [rules.ban(text) for text in ([], [20], [20, 21])])  # fmt: skip
+        assert (logits.device.type, logits.dtype) == ("cuda", torch.float32)
+        assert (chosen.device.type, chosen.shape) == ("cuda", (2, 3))
+        there._step([23, 24], [2, 0])  # one has ended, another takes its row
+        there.hear([windows[0]], numbers[::2])
+        there.begin([1], [(9, *PROMPT)], 1, [0, -1, 1])
+        assert there._step([25, 26, 27], [0, 1, 2]).shape == logits.shape
+        there.attend(0, [*PROMPT, 20])
 
 
 @pytest.mark.gpu

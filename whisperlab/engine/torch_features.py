@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -52,8 +53,7 @@ class TorchLogMel:
             power = spectrum.real.square() + spectrum.imag.square()
             mels = self._filters @ power.T  # shape (n_mels, n_frames)
             features[:, start:stop] = mels.clamp_min_(POWER_FLOOR).log10_()
-        silence = torch.tensor(POWER_FLOOR, dtype=torch.float64).log10().float().item()
-        features[:, heard:] = silence
+        features[:, heard:] = float(np.float32(np.log10(POWER_FLOOR)))
         floor = features.amax() - RANGE_DECADES
         return torch.maximum(features, floor).add_(4.0).mul_(0.25)
 
