@@ -59,11 +59,11 @@ class Linear:
         """Returns shape ``(..., n_outputs)``."""
         if self._scale is None:
             return functional.linear(x, self._weight, self._bias)
-        if x.is_cuda:
-            whole = functional.linear(x, self._weight.to(x.dtype)) * self._scale
-        else:
+        if x.device.type == "cpu":
             flat = torch._weight_int8pack_mm(x.reshape(-1, x.shape[-1]), self._weight, self._scale)
             whole = flat.view(*x.shape[:-1], -1)
+        else:
+            whole = functional.linear(x, self._weight.to(x.dtype)) * self._scale
         return whole if self._bias is None else whole + self._bias
 
 
