@@ -177,6 +177,7 @@ def test_recorded_sizes_say_what_each_sound_says_alone(
 
 
 @pytest.mark.parametrize("int8", [False, True])
+@torch.inference_mode()
 def test_nothing_of_a_step_is_left_on_the_processor(
     monkeypatch: pytest.MonkeyPatch, int8: bool
 ) -> None:
