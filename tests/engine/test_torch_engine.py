@@ -193,10 +193,10 @@ def test_nothing_of_a_step_is_left_on_the_processor(
     there = TorchNetwork(
         Weights(CHECKPOINT), read_shape(CHECKPOINT), to, vocabulary.alignment_heads
     )
+    there._records = True
     windows = [features(np.ones(16_000 * seconds, np.float32)) for seconds in (1, 30, 31)]
     assert {window.device.type for window in windows} == {"meta"}
     numbers = there.hear([window[:, :3000] for window in windows])
-    there._records = True
     there.begin(numbers, [PROMPT] * 3, 1)
     logits = there._step([20, 21, 22], [0, 1, 2])
     chosen = torch_choice.likeliest(logits, rules, [rules.ban(text) for text in ([], [20], [20, 21])])  # fmt: skip
