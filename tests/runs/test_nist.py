@@ -118,6 +118,18 @@ def test_words_fall_into_the_segment_that_holds_their_middle(tmp_path: Path) -> 
     assert pairs[2][0].slices == {}
 
 
+@pytest.mark.parametrize(("end", "first"), [("0.8", "x"), ("0.7", ""), ("1.0", "")])
+def test_a_word_whose_middle_is_the_end_falls_as_in_sclite(
+    end: str, first: str, tmp_path: Path
+) -> None:
+    stm = f"t a s 0 {end} x\nt a s {end} 2 y\n"
+    ctm = f"t a {float(end) - 0.05:.2f} 0.1 x\n"
+    pairs = join_stm_and_ctm(
+        read_stm(write(tmp_path, "x.stm", stm)), read_ctm(write(tmp_path, "x.ctm", ctm))
+    )
+    assert next(heard for _, heard in pairs) == first
+
+
 def test_alternatives_go_by_the_latest_of_their_words(tmp_path: Path) -> None:
     stm = "t a s 0 1 x\nt a s 1 2 y\n"
     ctm = "t a * * <ALT_BEGIN>\nt a 0.1 0.2 x\nt a * * <ALT>\nt a 1.2 0.2 y\nt a * * <ALT_END>\n"

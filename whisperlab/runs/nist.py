@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from ctypes import c_float
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -119,7 +120,8 @@ def read_stm(path: Path, encodings: tuple[str, ...] = NIST) -> list[StmSegment]:
             written, _, text = text.partition(">")
             labels = written[1:].lower().split(",")
         file, channel, speaker = (name.lower() for name in fields[:3])
-        start, end = (_seconds(written, place) for written in fields[3:5])
+        # sclite keeps these times, not a ctm's, in 32 bits: words whose middle is a segment's end fall as there
+        start, end = (c_float(_seconds(written, place)).value for written in fields[3:5])
         segments.append(StmSegment((file, channel), speaker, start, end, labels, text.strip()))
     return segments
 
