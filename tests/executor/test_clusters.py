@@ -16,13 +16,16 @@ from whisperlab.executor.slurm import SlurmExecutor
 
 CLUSTERS = Path(__file__).parents[2] / "benchmarks" / "cluster"
 REPLAY = ("engine=replay", "engine.default_text=one", "engine.seconds_per_utterance=0.4")
+EMBEDDED = ("model=whisperlab-digits",)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["ray", "slurm"])
-def test_a_real_cluster_gives_the_scores_of_one_piece(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "engine"), [("ray", REPLAY), ("slurm", REPLAY), ("ray", EMBEDDED)]
+)
+def test_a_real_cluster_gives_the_scores_of_one_piece(name: str, engine: tuple[str, ...]) -> None:
     ran = subprocess.run(
-        [sys.executable, str(CLUSTERS / f"{name}.py"), *REPLAY, "resamples=100"],
+        [sys.executable, str(CLUSTERS / f"{name}.py"), *engine, "resamples=100"],
         capture_output=True,
         text=True,
         check=False,

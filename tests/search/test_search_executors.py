@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from slurm_programs import write_programs
 
 from whisperlab.errors import ConfigError
 from whisperlab.experiment.checked_lines import read_records
-from whisperlab.experiment.ledger import read_ledger
+from whisperlab.experiment.ledger import Ledger, outcome_to_json, read_ledger
 from whisperlab.search.searching import search
 
 TEXTS = "one two three,one,three three three three three three three three three,six seven"
@@ -125,6 +126,24 @@ def test_a_search_as_an_array_of_slurm_is_the_search_in_one_piece(
     folder = tmp_path / "search"
     search(*SPACE, f"search_dir={folder}", "executor=slurm", "executor.poll_seconds=0.2")
     assert content(folder) == whole
+
+
+@pytest.mark.parametrize(
+    ("data", "counts"), [("dataset.subset=null", True), ("dataset.subset=6", False)]
+)
+def test_what_lies_beside_counts_if_it_is_of_the_same_data(
+    tmp_path: Path, data: str, counts: bool
+) -> None:
+    part = tmp_path / "parts" / "0"
+    search(*SPACE, data, f"search_dir={part}")
+    for path in (part / "outcomes").iterdir():
+        with Ledger(path) as ledger:
+            ledger.replace(
+                [outcome_to_json(replace(one, text="planted")) for one in read_ledger(path)]
+            )
+    search(*SPACE, f"search_dir={tmp_path}")
+    texts = {text for heard in content(tmp_path)["heard"].values() for _, text, _ in heard}
+    assert ("planted" in texts) is counts
 
 
 @pytest.mark.slow

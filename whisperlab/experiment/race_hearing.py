@@ -76,6 +76,7 @@ class Hearing:
         self._loaded, self._progress = loaded, progress
         self._seen: set[str] = set()
         self._read: dict[Path, int] = {}
+        self._related: set[Path] = set()
         self._parent = os.getppid()
         self.recorded: list[dict[str, Outcome]] = [
             {outcome.id: outcome for outcome in read_ledger(ledger.path)} for ledger in ledgers
@@ -133,6 +134,10 @@ class Hearing:
     def _take_from_others(self, candidates: Iterable[int]) -> None:
         """Reads the ledgers beside that have grown; the whole race copies what it lacks."""
         for folder in self._hands.beside():
+            if folder not in self._related:
+                if not self._plan.shares_data_with(folder):
+                    continue
+                self._related.add(folder)
             for number in candidates:
                 path = folder / OUTCOMES / f"{self._plan.candidates[number].name}.jsonl"
                 size = path.stat().st_size if path.exists() else 0

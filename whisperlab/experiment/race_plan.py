@@ -9,6 +9,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from whisperlab.errors import ConfigError, DatasetError
@@ -123,6 +124,16 @@ class RacePlan:
                 f"{', '.join(differing)}; choose another search_dir, or repeat the first one's settings",
                 code="fingerprint_differs",
             )
+
+    def shares_data_with(self, folder: Path) -> bool:
+        """True when the race in ``folder`` is over the same data: a configuration's outcomes count for both."""
+        try:
+            present = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False  # it has not begun
+        return bool(
+            present.get("dataset") == json.loads(json.dumps(dict(self.dataset), default=str))
+        )
 
     def _content(self) -> dict[str, Any]:
         return {
