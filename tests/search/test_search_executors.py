@@ -180,6 +180,14 @@ def test_a_search_on_ray_itself_loses_an_actor_and_is_the_one_in_one_piece(
     assert content(tmp_path) == slow_whole
 
 
+@pytest.mark.parametrize("executor", ["local", "slurm"])
+def test_more_parts_than_run_at_once_are_refused(tmp_path: Path, executor: str) -> None:
+    with pytest.raises(
+        ConfigError, match=r"executor\.part_count: .* got 3 for executor\.workers=2"
+    ):
+        search(*SPACE, f"search_dir={tmp_path}", f"executor={executor}", "executor.part_count=3")
+
+
 def test_memory_is_refused_where_it_cannot_be_measured(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="memory"):
         search(*SPACE, f"search_dir={tmp_path}", "executor=local", "search.objectives=[wer,memory]")

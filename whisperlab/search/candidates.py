@@ -59,6 +59,12 @@ def plan_of(
             f"search.objectives: memory of engines in one process can be told apart on cuda alone, got "
             f"device {kind}; leave memory out, or compare runs of `whisperlab.eval -m`"
         )
+    at_once, parts = (config["executor"].get(key) for key in ("workers", "part_count"))
+    if parts is not None and parts > at_once:
+        raise ConfigError(
+            f"executor.part_count: a search's parts wait for each other, so all must run at once, got {parts} for "
+            f"executor.workers={at_once}; leave part_count out"
+        )
     if "memory" in settings.objectives and not isinstance(build_executor(config), Here):
         raise ConfigError(
             "search.objectives: memory is measured in one process, got another executor; "
