@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from compared_runs import folder, outcome, runs, wrong
+from IPython.core.formatters import DisplayFormatter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -104,6 +105,8 @@ def test_a_plot_names_each_value_of_the_column(tmp_path: Path) -> None:
         for number in range(3)
     ]
     figure = open_run(folder(tmp_path / "a", said)).plot("speaker")
+    offered, _ = DisplayFormatter().format(figure)  # type: ignore[no-untyped-call]
+    assert offered["image/png"].startswith(b"\x89PNG"), "a cell shows it without pyplot"
     labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert labels == ["all", "anna", "bert"]
     with pytest.raises(ValueError, match=r"expected one of the run's slices: speaker"):

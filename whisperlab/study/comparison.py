@@ -17,7 +17,7 @@ from whisperlab.experiment.pairing import Choices
 from whisperlab.experiment.result import RunResult
 from whisperlab.report.comparison_table import comparison_tables
 from whisperlab.runs.comparing import shared_profile
-from whisperlab.study.run import PERCENT, ROW_INCHES, WIDTH_INCHES
+from whisperlab.study.run import PERCENT
 from whisperlab.study.shown import shown
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class RunComparison(experiment.Comparison):
 
     def plot(self, column: str | None = None) -> Figure:
         """Returns each run's difference to the first with its interval; ``column`` adds its slices."""
-        from matplotlib.figure import Figure
+        from whisperlab.study.figure import BarFigure
 
         bars = []
         for found in self.differences:
@@ -69,7 +69,7 @@ class RunComparison(experiment.Comparison):
                 if item.column == column
             ]
         known = [(name, tested) for name, tested in bars if tested is not None]
-        figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * (len(known) + 2)), layout="constrained")
+        figure = BarFigure(len(known))
         axes = figure.subplots()
         axes.axvline(0, color="0.5", linewidth=1)
         for place, (_, tested) in enumerate(known):

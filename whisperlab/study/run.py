@@ -33,10 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
 
-ROW_INCHES = 0.35
-"""Height of a bar with its label."""
-
-WIDTH_INCHES = 7.0
 PERCENT = 100
 
 
@@ -93,7 +89,7 @@ class Run(RunResult):
         Raises:
             ValueError: no utterance has this column.
         """
-        from matplotlib.figure import Figure
+        from whisperlab.study.figure import BarFigure
 
         scored, resamples = self.scored(), self.card.config["resamples"]
         metrics = build_metrics(self.card.config)
@@ -107,7 +103,7 @@ class Run(RunResult):
                 raise ValueError(f"column {column!r}: expected one of the run's slices: {known}")
             found += chosen
         bars = [(name, rate) for name, rate in found if rate.value is not None]
-        figure = Figure(figsize=(WIDTH_INCHES, ROW_INCHES * (len(bars) + 2)), layout="constrained")
+        figure = BarFigure(len(bars))
         axes = figure.subplots()
         for place, (name, rate) in enumerate(bars):
             value = PERCENT * (rate.value or 0.0)
