@@ -7,7 +7,6 @@ and only for ``auto``, ``cuda`` and ``mps``.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import os
 import platform
@@ -156,7 +155,7 @@ def give_back_memory() -> None:
 
     Buffers of windows and texts of ever other lengths leave gaps, which would stay resident.
     """
-    with contextlib.suppress(OSError, AttributeError):  # another C library
+    if _is_glibc():
         ctypes.CDLL(None).malloc_trim(0)
 
 
@@ -302,8 +301,12 @@ def keep_block_size() -> None:
     Without it glibc raises that size to the largest block ever freed (mallopt(3)), and what smaller
     ones leave behind stays in the process: 15 MB of a Whisper tiny's 420. Nothing elsewhere.
     """
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
+    if _is_glibc():
         ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, OWN_PAGES_BYTES)
+
+
+def _is_glibc() -> bool:
+    return sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
 
 
 def _name(described: list[tuple[str, str]]) -> str:

@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+import whisperlab
 from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
 from whisperlab.device import Device, Quantization
 from whisperlab.engine.model import ModelSpec
@@ -298,3 +299,18 @@ def test_the_c_library_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
     noise = np.random.default_rng(0).uniform(-0.1, 0.1, 4_000).astype(np.float32)
     PocketsphinxSettings().load().transcribe([Waveform(noise)], DecodeOptions(), SilentWatch())
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_beam_too_narrow_to_be_cut_does_not_end_the_process() -> None:
+    code = (
+        "import sys\n"
+        "from whisperlab.audio import decode\n"
+        "from whisperlab.engine.options import DecodeOptions\n"
+        "from whisperlab.engine.pocketsphinx import PocketsphinxSettings\n"
+        "from whisperlab.engine.protocol import SilentWatch\n"
+        "engine = PocketsphinxSettings(beam=1e-9, word_beam=1e-6, language_weight=5.0).load()\n"
+        "engine.transcribe([decode(sys.argv[1])], DecodeOptions(), SilentWatch())\n"
+    )
+    spoken = Path(whisperlab.__file__).parent / "dataset" / "demo" / "digits-00.flac"
+    done = subprocess.run([sys.executable, "-c", code, spoken], capture_output=True, check=False)
+    assert done.returncode == 0, f"ended with {done.returncode} (-8 is SIGFPE)"

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino as ov
 
-from whisperlab.device import has_amx, has_bfloat16, keep_block_size
+from whisperlab.device import give_back_memory, has_amx, has_bfloat16, keep_block_size
 from whisperlab.engine import openvino_graph as graph
 from whisperlab.engine.decoding.network import NEW, Beginning, Floats, free_numbers
 from whisperlab.engine.whisper_shape import Shape
@@ -26,18 +26,9 @@ HIDDEN: Final = np.float32(-1e30)
 FREE: Final = -1
 """The number of no window."""
 
-INT8_ENCODER: Final = {"DYNAMIC_QUANTIZATION_GROUP_SIZE": "128"}
-"""So many inputs of a linear layer are quantised together; OpenVINO's own 32 gains nothing."""
-
-INT8_DECODER: Final = {
-    "INFERENCE_PRECISION_HINT": "f32",
-    "DYNAMIC_QUANTIZATION_GROUP_SIZE": "64",
-}
-"""For the few rows of a step: only float32 inputs are quantised and multiplied as int8.
-
-In bfloat16 OpenVINO would unpack the weights in every step, the vocabulary's alone for longer than
-the multiplication takes. What is read from the windows' memory is multiplied in its own type.
-"""
+ENCODER_GROUP: Final = 128
+DECODER_GROUP: Final = 64
+"""Inputs of a linear layer that are quantised together; OpenVINO's own 32 gains nothing over bfloat16."""
 
 
 @dataclass(slots=True)
@@ -74,14 +65,15 @@ class OpenvinoNetwork:
         self._memory = ov.Type.bf16 if half and has_bfloat16() else ov.Type.f32
         self._core = ov.Core()
         self._settings = _settings(half=half, threads=threads)
-        # AMX computes int8 weights in bfloat16: OpenVINO would unpack them for every clip anew.
+        # AMX multiplies bfloat16 faster than the others int8: its weights are unpacked here, once.
+        amx = has_amx()
         self._encoder = self._request(
-            graph.encoder(weights, shape, storage, self._memory, n_frames, unpacked=has_amx()),
-            INT8_ENCODER if storage == "int8" else {},
+            graph.encoder(weights, shape, storage, self._memory, n_frames, unpacked=amx),
+            _as_int8(ENCODER_GROUP) if storage == "int8" and not amx else {},
         )
         self._decoder = self._request(
             graph.decoder(weights, shape, storage, self._memory),
-            INT8_DECODER if storage == "int8" else {},
+            _as_int8(DECODER_GROUP) if storage == "int8" else {},
         )
         self._aligner: ov.InferRequest | None = None
         self._positions = weights.tensor("decoder.embed_positions.weight")
@@ -90,6 +82,7 @@ class OpenvinoNetwork:
         """The window that lies in each slot of the memory, or `FREE`."""
         self._texts = _Texts()
         self._no_mask = np.zeros((1, 1, 1, 2 * shape.target_positions), np.float32)
+        give_back_memory()  # what the building of the graphs has freed
 
     def hear(self, windows: Sequence[Floats], kept: Sequence[int] = ()) -> list[int]:
         """Encodes each window straight into a free slot of the decoder's memory."""
@@ -273,6 +266,16 @@ def _settings(*, half: bool, threads: int | None) -> Mapping[str, Any]:
     if threads is not None:
         chosen["INFERENCE_NUM_THREADS"] = threads
     return chosen
+
+
+def _as_int8(group: int) -> Mapping[str, str]:
+    """Returns the settings under which OpenVINO multiplies int8 weights as int8.
+
+    It does so with float32 inputs alone, which it quantises; in bfloat16 it would unpack the weights
+    in every call, the vocabulary's for longer than their product takes. What is read from the
+    windows' memory is multiplied in its own type.
+    """
+    return {"INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": str(group)}
 
 
 def _causal(length: int) -> Floats:

@@ -54,6 +54,12 @@ DITHER_LEVEL: Final = 1
 Beam = Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]
 """How much less likely than the best a hypothesis may be and still be followed: smaller is wider."""
 
+STATES_AT_ONCE: Final = 30_000
+"""PocketSphinx's default (``maxhmmpf``)."""
+HISTOGRAM_BEAM: Final = 1e-12
+"""Beams up to this one may be cut to the likeliest states. PocketSphinx divides a beam's logarithm by
+256 for that, and by the result, which is 0 from 4e-12 on: the process ended by SIGFPE."""
+
 Levels = NDArray[np.int16]
 """Mono samples, shape ``(n_samples,)``, 16-bit integers."""
 
@@ -282,6 +288,7 @@ def _decoder(settings: PocketsphinxSettings) -> Decoder:
             wbeam=settings.word_beam,
             lw=settings.language_weight,
             wip=settings.word_insertion_penalty,
+            maxhmmpf=STATES_AT_ONCE if settings.beam <= HISTOGRAM_BEAM else -1,
         )
     except RuntimeError as error:
         raise ModelError(
