@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psutil
@@ -96,7 +97,20 @@ def test_what_no_sound_can_pass_is_raised_and_ends_the_processes(two: Preparers)
         two([sound(0)])
 
 
-def test_closing_ends_a_process_that_hangs_and_who_waits_for_it(two: Preparers) -> None:
+@pytest.mark.parametrize(
+    ("slow_seconds", "later_seconds"), [(0.3, 0.0), (0.0, 0.0), (0.0, 0.1), (0.0, 2.0)]
+)
+def test_closing_ends_a_process_that_hangs_and_who_waits_for_it(
+    two: Preparers, monkeypatch: pytest.MonkeyPatch, slow_seconds: float, later_seconds: float
+) -> None:
+    popen = subprocess.Popen
+
+    def slowly(*given: Any, **options: Any) -> subprocess.Popen[bytes]:
+        process: subprocess.Popen[bytes] = popen(*given, **options)
+        time.sleep(slow_seconds)  # closed before it is known to have started
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
     raised: list[BaseException] = []
 
     def wait() -> None:
@@ -108,10 +122,13 @@ def test_closing_ends_a_process_that_hangs_and_who_waits_for_it(two: Preparers) 
     thread = threading.Thread(target=wait)
     thread.start()
     while not children():
-        thread.join(0.05)
+        thread.join(0.001)
+    thread.join(later_seconds)
     two.close()
     thread.join(20)
     assert not thread.is_alive()
+    assert len(raised) == 1
+    assert children() == []
 
 
 def test_a_step_that_another_process_cannot_import_is_refused_by_name(

@@ -16,6 +16,7 @@ import pickle
 import selectors
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -52,6 +53,8 @@ class Preparers:
         self._all: list[subprocess.Popen[bytes]] = []
         self._answering: set[subprocess.Popen[bytes]] = set()
         self._closed = False
+        self._starting = threading.Lock()
+        self._using = threading.RLock()
 
     def __call__(self, batch: Sequence[Source]) -> list[Job]:
         """Returns a job a sound, in order; a sound on which a process dies comes back with an error.
@@ -61,11 +64,12 @@ class Preparers:
                 sent to another process.
             ExecutorError: a process cannot start.
         """
-        try:
-            return self._prepared(batch)
-        except BaseException:
-            self.close()  # some have an answer that nobody waits for any more
-            raise
+        with self._using:
+            try:
+                return self._prepared(batch)
+            except BaseException:
+                self.close()  # some have an answer that nobody waits for any more
+                raise
 
     def _prepared(self, batch: Sequence[Source]) -> list[Job]:
         waiting, jobs = deque(enumerate(batch)), dict[int, Job]()
@@ -85,8 +89,9 @@ class Preparers:
 
     def close(self) -> None:
         """Ends the processes and returns when they are gone."""
-        self._closed = True
-        ending = list(self._all)
+        with self._starting:  # none may start behind its back
+            self._closed = True
+            ending = list(self._all)
         for process in ending:
             process.terminate()
         for process in ending:
@@ -95,28 +100,35 @@ class Preparers:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-            _close(process)
+        with self._using:  # who waits for an answer has come to the end of its pipe
+            for process in ending:
+                _close(process)
 
     def _free(self) -> subprocess.Popen[bytes] | None:
-        if self._closed:
-            raise WhisperlabError("the processes that prepare sounds have been closed")
+        self._require_open()
         if not self._idle and len(self._all) < self._most:
             self._idle.append(self._started())
         return self._idle.pop() if self._idle else None
 
     def _started(self) -> subprocess.Popen[bytes]:
         steps = _pickled(self._preparation)
-        process = subprocess.Popen(  # noqa: S603 - our own command line
-            [sys.executable, "-c", PROGRAM],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={**os.environ, **dict.fromkeys(THREADS, "1")},
-            start_new_session=True,
-        )
-        self._all.append(process)
+        with self._starting:
+            self._require_open()
+            process = subprocess.Popen(  # noqa: S603 - our own command line
+                [sys.executable, "-c", PROGRAM],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **dict.fromkeys(THREADS, "1")},
+                start_new_session=True,
+            )
+            self._all.append(process)
         _send(process, sys.path)
         _send(process, steps)
         return process
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise WhisperlabError("the processes that prepare sounds have been closed")
 
     def _receive(self, process: subprocess.Popen[bytes]) -> Job:
         try:
@@ -135,8 +147,7 @@ class Preparers:
         """Lets another take the place of a process that died; returns what became of its sound."""
         process.kill()
         code = process.wait()
-        if self._closed:
-            raise WhisperlabError("the processes that prepare sounds have been closed")
+        self._require_open()
         self._all.remove(process)
         _close(process)
         if process not in self._answering:
