@@ -11,6 +11,11 @@ import pytest
 CHECKOUT = Path(__file__).parents[1]
 PACKAGE = CHECKOUT / "whisperlab"
 MAX_LINES = 400
+TOP_LEVEL = {
+    ".ci", ".gitattributes", ".github", ".gitignore", "CHANGELOG.md", "CITATION.cff", "CONTRIBUTING.md",
+    "LICENSE", "Makefile", "README.md", "SECURITY.md", "benchmarks", "conf", "docs", "experiments",
+    "mkdocs.yml", "notebooks", "pyproject.toml", "tests", "whisperlab",
+}  # fmt: skip
 VAGUE_NAMES = {"utils", "helpers", "common", "base", "manager", "handler", "processor", "misc"}
 
 
@@ -33,6 +38,15 @@ def test_no_file_is_longer_than_400_lines() -> None:
     }
     assert sizes
     assert {name: size for name, size in sizes.items() if size > MAX_LINES} == {}
+
+
+def test_nothing_lies_at_the_top_that_has_no_place_there() -> None:
+    if not (CHECKOUT / ".git").exists():
+        pytest.skip("not a git checkout")
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    )
+    assert {name.partition("/")[0] for name in tracked.stdout.split("\0") if name} == TOP_LEVEL
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
