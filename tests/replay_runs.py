@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from whisperlab.experiment.checked_lines import read_records
+from whisperlab.experiment.ledger import read_ledger
 
 REPLAY = (
     "engine=replay", "engine.default_text=one two three", "dataset=demo_digits", "batch_size=2",
@@ -32,3 +33,17 @@ def content(folder: Path) -> dict[str, Any]:
     ]
     kept = ("scores", "utterances", "fingerprint")
     return {"records": records, **{name: scores[name] for name in kept}}
+
+
+def race_content(folder: Path) -> dict[str, Any]:
+    """The same of a search: its decisions and outcomes."""
+    decided = [
+        {key: value for key, value in one.items() if key != "spent_seconds"}
+        for one in read_records(folder / "decisions.jsonl")
+        if one["event"] != "loaded"
+    ]
+    heard = {
+        ledger.name: sorted((one.id, one.text, one.state) for one in read_ledger(ledger))
+        for ledger in (folder / "outcomes").iterdir()
+    }
+    return {"decided": decided, "heard": heard}

@@ -36,6 +36,8 @@ from served import header, quantile, row
 sys.path.append(str(CHECKOUT / "tests"))
 from replay_runs import content
 
+from whisperlab.experiment.folder import LEDGER
+
 UTTERANCES = 20
 BATCH = 2
 KILLS_A_RUN = 8
@@ -93,7 +95,7 @@ class Campaign:
         code = self.start(run_dir).wait()
         same = code == 0 and content(run_dir) == self._expected
         ids = [record["id"] for record in content(run_dir)["records"]] if same else []
-        if not same or len(ids) != len(set(ids)) or kept - lines(run_dir):
+        if not same or len(ids) != len(set(ids)) or kept - lines(run_dir / LEDGER):
             print(f"NOT IDENTICAL ({code}): {run_dir}\n{self.said(run_dir)}", file=sys.stderr)
             return False
         shutil.rmtree(run_dir)
@@ -101,9 +103,8 @@ class Campaign:
         return True
 
 
-def lines(run_dir: Path) -> frozenset[bytes]:
-    """Returns the whole lines of a run's ledger."""
-    ledger = run_dir / "ledger.jsonl"
+def lines(ledger: Path) -> frozenset[bytes]:
+    """Returns the whole lines of a ledger."""
     return frozenset(ledger.read_bytes().split(b"\n")[:-1]) if ledger.exists() else frozenset()
 
 
@@ -134,10 +135,10 @@ def kill(count: int, seed: int, engine: str) -> None:
                "utterances recorded and yet computed again, most by a kill", "records that a torn tail cost, most")  # fmt: skip
         while kills < count:
             run_dir = made.run_dir(f"killed-{runs}")
-            ledger = run_dir / "ledger.jsonl"
+            ledger = run_dir / LEDGER
             for _ in range(min(KILLS_A_RUN, count - kills)):
                 fork = made.start(run_dir)
-                wanted = min(len(lines(run_dir)) + chance.randrange(6), UTTERANCES)
+                wanted = min(len(lines(run_dir / LEDGER)) + chance.randrange(6), UTTERANCES)
                 _await_records(fork, run_dir, wanted, chance)
                 kills += 1
                 mid_run += not fork.ended()
@@ -160,7 +161,7 @@ def kill(count: int, seed: int, engine: str) -> None:
 
 def _await_records(fork: Fork, run_dir: Path, wanted: int, chance: random.Random) -> None:
     """Waits for so many records, and a little; a little more before the first and behind the last."""
-    while len(lines(run_dir)) < wanted and not fork.ended():
+    while len(lines(run_dir / LEDGER)) < wanted and not fork.ended():
         time.sleep(0.005)
     time.sleep(chance.random() * (0.05 if 0 < wanted < UTTERANCES else 0.3))
 
@@ -205,7 +206,7 @@ def full(every: Every) -> None:
                 codes[_cut_off(made, number, how)] += 1
                 said = made.said(run_dir)
                 clean += "Traceback" not in said and said.count("error: ") <= 1
-                identical += made.identical(run_dir, lines(run_dir))
+                identical += made.identical(run_dir, lines(run_dir / LEDGER))
             row(how, tried, dict(codes), clean, identical)
 
 

@@ -77,6 +77,58 @@ def test_stopping_the_command_stops_its_workers_and_the_same_command_goes_on(
     assert content(tmp_path) == whole
 
 
+def test_a_command_killed_leaves_no_worker_behind_its_batch_and_goes_on(
+    tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    command = evaluate(tmp_path, SECONDS, "executor=local", "executor.workers=2")
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        ledgers = [tmp_path / "parts" / part / "ledger.jsonl" for part in "01"]
+        deadline = time.monotonic() + 200
+        while not all(one.exists() and one.read_bytes() for one in ledgers):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        children = psutil.Process(process.pid).children()
+        process.kill()
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert len(children) == 2
+    assert not alive
+    assert not list(tmp_path.glob("parts/*/scores.json"))  # stopped, not finished
+    again = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert again.returncode == 0, again.stderr
+    assert content(tmp_path) == whole
+
+
+TWICE = """
+import sys
+from pathlib import Path
+from whisperlab.config.command import obey_stop_signals, raise_if_stopped
+from whisperlab.executor.local import LocalExecutor
+from whisperlab.executor.protocol import Part
+
+deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); time.sleep(600)"
+obey_stop_signals()
+part = Part(0, (sys.executable, "-c", deaf), Path(sys.argv[1]))
+LocalExecutor(workers=1).run([part], raise_if_stopped)
+"""
+
+
+def test_a_second_signal_does_not_wait_for_the_workers(tmp_path: Path) -> None:
+    log = tmp_path / "0.log"
+    with subprocess.Popen([sys.executable, "-c", TWICE, str(log)], stderr=subprocess.DEVNULL) as process:  # fmt: skip
+        deadline = time.monotonic() + 60
+        while not log.exists() or not log.read_bytes():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        (child,) = psutil.Process(process.pid).children()
+        process.send_signal(signal.SIGINT)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(0.5)
+        process.send_signal(signal.SIGINT)
+        process.wait(10)  # a worker has 20 s after the first
+    assert not child.is_running()
+
+
 def part(folder: Path, index: int, code: str) -> Part:
     return Part(index, (sys.executable, "-c", code), folder / f"{index}.log")
 

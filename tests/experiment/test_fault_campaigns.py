@@ -56,3 +56,13 @@ def test_a_bad_utterance_is_recorded_and_harms_no_other() -> None:
     assert found["raise"][2] == found["eat"][2] == "failed, inference_failed"
     assert found["hang"][2] == "timed_out, inference_timeout"
     assert {tuple(row[3:5]) for row in rows} == {("0", "19 of 19")}
+
+
+@pytest.mark.slow
+def test_commands_of_several_processes_leave_none_behind_and_lose_nothing() -> None:
+    rows, _ = campaign("commands.py", "--count", "1", "--ways", "SIGINT twice", "SIGKILL",
+                       "--only", "search on two", "evaluation on two workers", "sweep")  # fmt: skip
+    assert len(rows) == 6
+    for row in rows:
+        never_gone, no_traceback, lost, identical = row[-4:]
+        assert (never_gone, no_traceback, lost, identical) == ("0", "1", "0", "1")

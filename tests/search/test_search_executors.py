@@ -14,10 +14,10 @@ from typing import Any
 import psutil
 import pytest
 from ray_stand_in import StandIn
+from replay_runs import race_content
 from slurm_programs import write_programs
 
 from whisperlab.errors import ConfigError
-from whisperlab.experiment.checked_lines import read_records
 from whisperlab.experiment.ledger import Ledger, outcome_to_json, read_ledger
 from whisperlab.search.searching import search
 
@@ -31,25 +31,11 @@ SLOW = 0.05
 Content = dict[str, Any]
 
 
-def content(folder: Path) -> Content:
-    """What must be the same however the search came about: decisions and outcomes, without times."""
-    decided = [
-        {key: value for key, value in one.items() if key != "spent_seconds"}
-        for one in read_records(folder / "decisions.jsonl")
-        if one["event"] != "loaded"
-    ]
-    heard = {
-        ledger.name: sorted((one.id, one.text, one.state) for one in read_ledger(ledger))
-        for ledger in (folder / "outcomes").iterdir()
-    }
-    return {"decided": decided, "heard": heard}
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Content:
     folder = tmp_path_factory.mktemp("whole")
     search(*SPACE, f"search_dir={folder}")
-    return content(folder)
+    return race_content(folder)
 
 
 def command(folder: Path, seconds: float, *overrides: str) -> list[str]:
@@ -63,7 +49,7 @@ def command(folder: Path, seconds: float, *overrides: str) -> list[str]:
 def slow_whole(tmp_path_factory: pytest.TempPathFactory) -> Content:
     folder = tmp_path_factory.mktemp("slow")
     subprocess.run(command(folder, SLOW), check=True, capture_output=True, timeout=300)
-    return content(folder)
+    return race_content(folder)
 
 
 def until_recorded(process: subprocess.Popen[bytes], outcomes: Path, lines: int) -> None:
@@ -92,7 +78,7 @@ def test_a_search_in_parts_loses_one_is_stopped_goes_on_and_is_the_search_in_one
     again = subprocess.run(spread, capture_output=True, text=True, check=False, timeout=300)
     assert again.returncode == 0, again.stderr
     assert "Recommended: engine.default_text=" in again.stdout
-    assert content(folder) == slow_whole
+    assert race_content(folder) == slow_whole
     shares = [
         {(ledger.name, one.id) for ledger in place.iterdir() for one in read_ledger(ledger)}
         for place in sorted((folder / "parts").glob("*/outcomes"))
@@ -125,7 +111,7 @@ def test_a_search_as_an_array_of_slurm_is_the_search_in_one_piece(
     monkeypatch.setenv("PATH", f"{write_programs(tmp_path)}{os.pathsep}{os.environ['PATH']}")
     folder = tmp_path / "search"
     search(*SPACE, f"search_dir={folder}", "executor=slurm", "executor.poll_seconds=0.2")
-    assert content(folder) == whole
+    assert race_content(folder) == whole
 
 
 @pytest.mark.parametrize(
@@ -142,7 +128,7 @@ def test_what_lies_beside_counts_if_it_is_of_the_same_data(
                 [outcome_to_json(replace(one, text="planted")) for one in read_ledger(path)]
             )
     search(*SPACE, f"search_dir={tmp_path}")
-    texts = {text for heard in content(tmp_path)["heard"].values() for _, text, _ in heard}
+    texts = {text for heard in race_content(tmp_path)["heard"].values() for _, text, _ in heard}
     assert ("planted" in texts) is counts
 
 
@@ -151,7 +137,7 @@ def test_a_search_on_ranks_of_torchrun_is_the_search_in_one_piece(
     tmp_path: Path, whole: Content
 ) -> None:
     search(*SPACE, f"search_dir={tmp_path}", "executor=torchrun")
-    assert content(tmp_path) == whole
+    assert race_content(tmp_path) == whole
 
 
 def test_a_search_on_actors_keeps_them_from_block_to_block_and_is_the_one_in_one_piece(
@@ -160,7 +146,7 @@ def test_a_search_on_actors_keeps_them_from_block_to_block_and_is_the_one_in_one
     ray = StandIn()
     monkeypatch.setitem(sys.modules, "ray", ray)
     search(*SPACE, f"search_dir={tmp_path}", "executor=ray")
-    assert content(tmp_path) == whole
+    assert race_content(tmp_path) == whole
     assert len(ray.actors) == 2
     assert not any(actor.alive for actor in ray.actors)
 
@@ -177,7 +163,7 @@ def test_a_search_on_ray_itself_loses_an_actor_and_is_the_one_in_one_piece(
         next(one for one in children if "ray::Hand" in " ".join(one.cmdline())).kill()
         _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
-    assert content(tmp_path) == slow_whole
+    assert race_content(tmp_path) == slow_whole
 
 
 @pytest.mark.parametrize("executor", ["local", "slurm"])

@@ -33,6 +33,7 @@ from whisperlab.config.arguments import nearest
 from whisperlab.config.compose import CONF_DIR, check_config_dir, one_line, resolve
 from whisperlab.config.suggestions import explained
 from whisperlab.errors import ConfigError, WhisperlabError, WriteError
+from whisperlab.executor.protocol import COMMAND
 
 EXIT_USAGE = ConfigError.exit_code
 EXIT_INTERRUPTED = 128 + signal.SIGINT
@@ -78,6 +79,7 @@ def run_command(config_name: str, task: Task, conclude: Callable[[], None] = _no
         # Caught here, not around Hydra: a sweep's other jobs go on, and Hydra adds no line of its own.
         nonlocal composing
         composing = False
+        raise_if_stopped()
         try:
             codes.append(task(job_config(composed)))
         except WhisperlabError as error:
@@ -188,12 +190,24 @@ def raise_if_stopped() -> None:
     """Raises again what a stop signal raised; asked between batches.
 
     A signal that arrives while C code calls back into Python (libsndfile reading a file) raises
-    there, and cffi drops the exception: without this the run would go on.
+    there, and cffi drops the exception: without this the run would go on. A part stops as well when the
+    command that it belongs to has gone without a word, as by kill -9.
     """
     if signal.SIGINT in _received:
         raise KeyboardInterrupt
-    if _received:
+    if _received or _command_has_gone():
         raise Terminated
+
+
+def _command_has_gone() -> bool:
+    command = os.environ.get(COMMAND)
+    if command is None:
+        return False
+    try:
+        os.kill(int(command), 0)
+    except OSError:  # no such process, or by now another user's
+        return True
+    return False
 
 
 def _job_name() -> str:

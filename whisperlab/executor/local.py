@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass as plain_dataclass
 from typing import Annotated, BinaryIO, Final
 
@@ -18,7 +19,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from whisperlab.errors import ExecutorError
-from whisperlab.executor.protocol import Part
+from whisperlab.executor.protocol import COMMAND, Part
 
 POLL_SECONDS: Final = 0.2
 """How soon a worker's end is seen."""
@@ -101,7 +102,11 @@ class LocalExecutor:
             stdout=log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **dict.fromkeys(THREADS, str(threads))},
+            env={
+                **os.environ,
+                **dict.fromkeys(THREADS, str(threads)),
+                COMMAND: str(os.getpid()),
+            },
             start_new_session=True,
         )
         return _Worker(part, process, log)
@@ -119,14 +124,17 @@ class LocalExecutor:
 
 
 def _end(workers: Sequence[_Worker]) -> None:
-    """Asks every worker to stop behind its batch; kills those that do not."""
-    for worker in workers:
-        worker.process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    for worker in workers:
-        try:
-            worker.process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
+    """Asks every worker to stop behind its batch; kills those that do not, and all at a second signal."""
+    try:
+        for worker in workers:
+            worker.process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for worker in workers:
+            with suppress(subprocess.TimeoutExpired):
+                worker.process.wait(max(0.0, deadline - time.monotonic()))
+    finally:
+        for worker in workers:
             worker.process.kill()
+        for worker in workers:
             worker.process.wait()
-        worker.log.close()
+            worker.log.close()

@@ -9,11 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 Load = Callable[[], Sequence[Callable[[Any], Any]]]
 """Called in a worker, once: returns the steps that every block goes through, the last one's value being
 its result. It travels by pickle, as blocks and results do."""
+
+
+COMMAND: Final = "WHISPERLAB_COMMAND"
+"""The variable by which a part on the same machine knows the process of the command that it belongs to."""
 
 
 @dataclass(frozen=True, slots=True)

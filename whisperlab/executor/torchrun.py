@@ -20,7 +20,7 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from whisperlab.errors import ExecutorError
-from whisperlab.executor.protocol import Part
+from whisperlab.executor.protocol import COMMAND, Part
 
 POLL_SECONDS: Final = 0.2
 STOP_SECONDS: Final = 30.0
@@ -63,7 +63,11 @@ class TorchrunExecutor:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "OMP_NUM_THREADS": str(self._threads())},
+                env={
+                    **os.environ,
+                    "OMP_NUM_THREADS": str(self._threads()),
+                    COMMAND: str(os.getpid()),
+                },
                 start_new_session=True,
             )
             try:
