@@ -123,6 +123,16 @@ def cpu_seconds(process: subprocess.Popen[str]) -> float:
     return sum(t.user + t.system for t in times)
 
 
+def batches(running: Server) -> tuple[float, float]:
+    """Returns how many batches the server's engine has had, and how many sounds in them."""
+    lines = httpx.get(f"{running.base_url}/metrics").text.splitlines()
+    kinds = ("whisperlab_batch_size_count", "whisperlab_batch_size_sum")
+    count, total = (
+        sum(float(line.split()[-1]) for line in lines if line.startswith(kind)) for kind in kinds
+    )
+    return count, total
+
+
 def texts(data: Path, rounds: int = ROUNDS, overrides: Sequence[str] = ()) -> None:
     """200 different recordings, 32 at a time, shuffled, three rounds, against one by one in process."""
     sounds = recordings(data, 200)
@@ -153,7 +163,7 @@ def throughput(data: Path, rounds: int = ROUNDS, overrides: Sequence[str] = ()) 
     offline = [lab.transcribe(sound).text for sound in sounds]
     lab.unload()
     unequal: Counter[tuple[str, int]] = Counter()
-    rows: dict[tuple[str, int], list[tuple[float, float, list[float]]]] = {}
+    rows: dict[tuple[str, int], list[tuple[float, float, list[float], float]]] = {}
     with (
         server("serve.limits.queue_size=256", "serve.batch.max_size=8", *overrides) as batched,
         server("serve.limits.queue_size=256", "serve.batch.mode=off", *overrides) as single,
@@ -162,25 +172,29 @@ def throughput(data: Path, rounds: int = ROUNDS, overrides: Sequence[str] = ()) 
             for name, running in (("on (8)", batched), ("off", single)):
                 for concurrency in (1, 8, 32):
                     some = sounds[: 32 if concurrency == 1 else 96]
+                    before = batches(running)
                     cpu, started = cpu_seconds(running.process), perf_counter()
                     answers = asyncio.run(all_of(running.base_url, some, concurrency))
                     wall = perf_counter() - started
                     spent = (cpu_seconds(running.process) - cpu) / len(some)
                     took = [seconds for _, _, seconds in answers]
+                    time.sleep(0.2)  # a batch is counted when its last answer has gone
+                    runs, shared = np.subtract(batches(running), before)
                     unequal[name, concurrency] += sum(
                         text != expected
                         for (_, text, _), expected in zip(answers, offline, strict=False)
                     )
-                    rows.setdefault((name, concurrency), []).append((len(some) / wall, spent, took))
-    print("| batching | concurrency | requests/s | CPU s a request | p50 s | p95 s | other texts |")
-    print("|---|---|---|---|---|---|---|")
+                    rows.setdefault((name, concurrency), []).append((len(some) / wall, spent, took, shared / runs))  # fmt: skip
+    print("| batching | concurrency | requests/s | CPU s a request | p50 s | p95 s | sounds a run | other texts |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|")
     for (name, concurrency), found in rows.items():
-        rate = statistics.median(rate for rate, _, _ in found)
-        spent = statistics.median(spent for _, spent, _ in found)
-        took = [seconds for _, _, some in found for seconds in some]
+        rate = statistics.median(rate for rate, *_ in found)
+        spent = statistics.median(spent for _, spent, *_ in found)
+        took = [seconds for _, _, some, _ in found for seconds in some]
+        shared = statistics.median(shared for *_, shared in found)
         print(
             f"| {name} | {concurrency} | {rate:.2f} | {spent:.3f} | {quantile(took, 0.5):.2f} | "
-            f"{quantile(took, 0.95):.2f} | {unequal[name, concurrency]} of {len(took)} |"
+            f"{quantile(took, 0.95):.2f} | {shared:.1f} | {unequal[name, concurrency]} of {len(took)} |"
         )
 
 

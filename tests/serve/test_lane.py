@@ -51,9 +51,16 @@ def open_lane(
     seen: Seen | None = None,
     *,
     max_batch: int = 4,
+    if_independent: bool = False,
     window_seconds: float = 0.2,
 ) -> Iterator[Lane]:
-    settings = LaneSettings(max_batch, window_seconds, queue_size=64, inference_seconds=30.0)
+    settings = LaneSettings(
+        max_batch,
+        window_seconds,
+        queue_size=64,
+        inference_seconds=30.0,
+        if_independent=if_independent,
+    )
     lane = Lane(configuration.name, configuration.config, settings, seen or Seen())
     lane.start()
     try:
@@ -83,6 +90,17 @@ def test_sounds_that_arrive_together_share_a_batch_and_keep_their_texts(known: P
     assert [said.text for said in texts if said] == [f"sound{n} ends" for n in range(8)]
     assert sum(seen.batches) == 8
     assert max(seen.batches) == 4
+
+
+def test_an_engine_that_is_not_independent_shares_no_batch_where_that_is_asked_for(
+    known: Path,
+) -> None:
+    seen = Seen()
+    with open_lane(replay("x", f"engine.path={known}"), seen, if_independent=True) as lane:
+        tickets = [lane.submit(tone(n), RECIPE, "a") for n in range(3)]
+        for ticket in tickets:
+            ticket.result.result(PATIENCE_SECONDS)
+    assert seen.batches == [1, 1, 1]
 
 
 def test_long_sounds_and_other_recipes_and_sampled_ones_do_not_share() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,14 +12,17 @@ from time import perf_counter, sleep
 
 import psutil
 import pytest
-from serve_replay import replay, tone
+from serve_replay import configuration, replay, tone
 from serve_settings import settings_of
 
+from whisperlab import load
+from whisperlab.audio import decode
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.configurations import Configuration, Measured, Offer
 from whisperlab.serve.messages import Recipe
-from whisperlab.serve.pool import Pool, PoolObserver, max_batch
+from whisperlab.serve.pool import Pool, PoolObserver, is_quantised, max_batch
 from whisperlab.serve.problems import ApiError
+from whisperlab.serve.run import Left
 
 PATIENCE_SECONDS = 60.0
 RECIPE = Recipe(DecodeOptions())
@@ -29,6 +33,10 @@ class Seen(PoolObserver):
 
     def __init__(self) -> None:
         self.events: list[str] = []
+        self.batches: list[int] = []
+
+    def batch_done(self, name: str, sounds: Sequence[Left], seconds: float) -> None:
+        self.batches.append(len(sounds))
 
     def hit(self, name: str) -> None:
         self.events.append(f"hit {name}")
@@ -162,13 +170,33 @@ def test_a_closed_pool_takes_nobody_in() -> None:
         pass
 
 
+@pytest.mark.parametrize("quantization", ["int8", "bfloat16"])
+def test_an_independent_engine_shares_batches_in_low_precision_and_says_the_same(
+    test_data: Path, quantization: str
+) -> None:
+    pytest.importorskip("openvino", reason="the extra openvino is not installed")
+    chosen = ["engine=openvino", "engine.threads=1", f"quantization={quantization}"]
+    served = configuration("low", *chosen)
+    rows = (test_data / "fsdd" / "test_strings.jsonl").read_text(encoding="utf-8").splitlines()[:6]
+    sounds = [decode(test_data / "fsdd" / json.loads(row)["audio_filepath"]) for row in rows]
+    recipe, seen = Recipe(DecodeOptions(language="en")), Seen()
+    with open_pool([served], seen, "serve.batch.max_size=4") as pool, pool.lease(served) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        tickets = [lane.submit(sound, recipe, "a") for sound in sounds]
+        texts = [ticket.result.result(PATIENCE_SECONDS).transcript for ticket in tickets]
+    assert max(seen.batches) > 1
+    alone = load("default", "decode.language=en", *chosen)
+    assert [one.text for one in texts if one] == [alone.transcribe(sound).text for sound in sounds]
+
+
 def test_batching_follows_precision_mode_and_what_was_measured() -> None:
     automatic = settings_of().batch
     plain = replay("x")
     quantised = Configuration("q", {**plain.config, "quantization": {"name": "dynamic_int8"}})
     measured = Measured("r", "demo", 9, "basic", 0.1, 0.0, 0.2, 5.0, 0.4, batch_size=8)
     assert max_batch(plain, automatic) is None
-    assert max_batch(quantised, automatic) == 1
+    assert is_quantised(quantised)
+    assert not is_quantised(plain)
     assert max_batch(quantised, replace(automatic, mode="on", max_size=3)) == 3
     assert max_batch(plain, replace(automatic, mode="off")) == 1
     assert max_batch(replace(plain, measured=measured), automatic) == 8

@@ -51,6 +51,7 @@ class NetworkEngine:
     ``rows`` sounds are decoded at a time, ``None`` for all of a batch: as soon as one ends another
     takes its place.
     ``features`` computes log-mel features where the network hears them; ``None``: `LogMel`.
+    ``independent``: see `Independent`.
     With ``trim`` windows are no longer than their sound. A window that then loops is decoded again
     at full width: such a transcript has the seconds of that among its stages, as ``redo``.
     """
@@ -67,9 +68,11 @@ class NetworkEngine:
         multilingual: bool,
         rows: Rows = None,
         trim: bool = False,
+        independent: bool = False,
         features: LogMel | TorchLogMel | None = None,
     ) -> None:
         self.rows = rows
+        self.independent = independent
         self._network = network
         self._vocabulary = vocabulary
         self._text = WhisperText(folder, vocabulary)

@@ -99,4 +99,5 @@ class OpenvinoSettings:
             multilingual=self.model.multilingual,
             rows=self.rows,
             trim=self.trim,
+            independent=True,  # OpenVINO scales and multiplies row by row
         )

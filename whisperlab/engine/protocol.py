@@ -75,6 +75,17 @@ class Refilling(Protocol):
 
 
 @runtime_checkable
+class Independent(Protocol):
+    """An engine that may compute each row by itself in every precision, not in float32 alone.
+
+    Where ``independent`` no text depends on who shares its batch: activations are not scaled by the
+    whole batch, nor rounded by its shape.
+    """
+
+    independent: bool
+
+
+@runtime_checkable
 class Joining(Protocol):
     """A `Watch` by which sounds join a batch while a `Refilling` engine decodes it, and leave it."""
 

@@ -39,13 +39,15 @@ STOP_SECONDS: Final = 5.0
 class LaneSettings:
     """``inference_seconds`` bounds a batch in the engine.
 
-    ``max_batch`` 1 never batches, ``None`` takes the device's default.
+    ``max_batch`` 1 never batches, ``None`` takes the device's default; ``if_independent`` batches
+    only in an engine that says of itself that no text depends on the batch.
     """
 
     max_batch: int | None
     window_seconds: float
     queue_size: int
     inference_seconds: float
+    if_independent: bool = False
 
 
 class LaneObserver:
@@ -222,6 +224,8 @@ class Lane:
             worker.kill()
         loaded = worker.await_loaded()
         at_once = self._settings.max_batch or default_batch_size(loaded.kind)
+        if self._settings.if_independent and not loaded.independent:
+            at_once = 1
         # What would wait for a row in the worker waits here, where its turn and time are kept.
         self._max_batch = min(at_once, loaded.rows or at_once)
         self._joins = loaded.joins

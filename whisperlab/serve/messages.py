@@ -71,13 +71,15 @@ class Reply:
 class Loaded:
     """The engine is in memory, on this kind of device; ``joins``: sounds can join a running batch.
 
-    ``rows``: it decodes so many at a time, ``None`` for all that it is given.
+    ``rows``: it decodes so many at a time, ``None`` for all that it is given. ``independent``: no
+    text depends on the batch, whatever the precision.
     """
 
     seconds: float
     kind: ResolvedKind
     joins: bool
     rows: int | None
+    independent: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -142,13 +142,14 @@ class Pool:
             return place
 
     def _new_lane(self, configuration: Configuration) -> Lane:
-        limits = self._settings.limits
+        limits, batch = self._settings.limits, self._settings.batch
         return Lane(
             configuration.name,
             configuration.config,
             LaneSettings(
-                max_batch=max_batch(configuration, self._settings.batch),
-                window_seconds=self._settings.batch.window_ms / 1000,
+                max_batch=max_batch(configuration, batch),
+                if_independent=batch.mode == "auto" and is_quantised(configuration),
+                window_seconds=batch.window_ms / 1000,
                 queue_size=limits.queue_size,
                 inference_seconds=limits.inference_seconds,
             ),
@@ -195,14 +196,19 @@ class Pool:
 def max_batch(configuration: Configuration, settings: BatchSettings) -> int | None:
     """Returns how many sounds may share a run; ``None`` leaves it to the device's default.
 
-    ``auto`` batches in float32 alone: int8 engines scale activations by the whole batch, and low
-    precisions round by the batch's shape, so that a text could depend on its neighbours. A
-    configuration that was measured is batched as it was measured.
+    A configuration that was measured is batched as it was measured.
     """
     if settings.mode == "off":
-        return 1
-    if settings.mode == "auto" and configuration.config["quantization"]["name"] != "none":
         return 1
     if settings.max_size != "auto":
         return settings.max_size
     return None if configuration.measured is None else configuration.measured.batch_size
+
+
+def is_quantised(configuration: Configuration) -> bool:
+    """Returns whether the configuration computes in less than float32.
+
+    Most engines then scale activations by the whole batch, or round by its shape, so that a text
+    could depend on its neighbours.
+    """
+    return bool(configuration.config["quantization"]["name"] != "none")

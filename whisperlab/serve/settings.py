@@ -84,8 +84,8 @@ Names = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], Field(strict=
 class BatchSettings:
     """How requests of different clients go through the engine together.
 
-    ``mode`` ``auto`` batches where the text is known not to depend on the batch (float32, no
-    sampling); ``window_ms`` is how long a request waits for company.
+    ``mode`` ``auto`` batches where the text is known not to depend on the batch (in float32, or in
+    an engine that computes row by row; no sampling); ``window_ms`` is how long a request waits for company.
     """
 
     mode: Batching

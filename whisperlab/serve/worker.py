@@ -21,7 +21,7 @@ from typing import Any, Protocol, runtime_checkable
 from whisperlab.audio import Waveform
 from whisperlab.config.build import build_transcriber
 from whisperlab.device import resolve
-from whisperlab.engine.protocol import Refilling
+from whisperlab.engine.protocol import Independent, Refilling
 from whisperlab.errors import ConfigError, ModelError, UnsupportedOptionError, WhisperlabError
 from whisperlab.segmentation.silero_vad import is_installed, load_detector
 from whisperlab.serve import logs
@@ -134,7 +134,8 @@ def _load_and_answer(
         connection.send(LoadFailed(error.code, str(error), error.exit_code))
         return
     joins, rows = (True, engine.rows) if isinstance(engine, Refilling) else (False, None)
-    connection.send(Loaded(transcriber.load_seconds or 0.0, kind, joins, rows))
+    independent = isinstance(engine, Independent) and engine.independent
+    connection.send(Loaded(transcriber.load_seconds or 0.0, kind, joins, rows, independent))
     variants: dict[Recipe, Transcriber] = {}
     inbox = Inbox(connection)
     # A call each, so that no sound stays in memory while the next is waited for.
