@@ -35,13 +35,14 @@ INT8_LIMIT = 127
 class _Layers:
     """Writes layers over the tensors of one checkpoint, in one storage.
 
-    ``unpacked`` int8 weights are rounded as int8 is and held in the precision that computes.
+    ``halved`` linear layers multiply in bfloat16 and hold their weights so, int8's as it rounds
+    them: OpenVINO would keep float32 constants beside the bfloat16 that it makes of them.
     """
 
-    def __init__(self, weights: Weights, storage: Storage, *, unpacked: bool = False) -> None:
+    def __init__(self, weights: Weights, storage: Storage, *, halved: bool = False) -> None:
         self._weights = weights
         self._storage = storage
-        self._unpacked = unpacked
+        self._halved = halved
 
     def norm(self, x: Any, name: str) -> Any:
         axes = ops.constant(np.array([-1], dtype=np.int64))
@@ -52,7 +53,7 @@ class _Layers:
     def weight(self, matrix: Floats) -> Any:
         """Returns a node that is ``matrix``, shape ``(n_outputs, n_inputs)``."""
         if self._storage == "float32":
-            return _constant(matrix)
+            return _halved(matrix) if self._halved else _constant(matrix)
         rounded = np.empty(matrix.shape, np.int8)
         scales = np.empty((len(matrix), 1), np.float32)
         for first in range(0, len(matrix), ROUNDED_AT_ONCE):
@@ -60,12 +61,16 @@ class _Layers:
             largest = np.abs(matrix[part]).max(axis=1, keepdims=True)
             scales[part] = np.where(largest == 0, 1, largest / INT8_LIMIT)
             rounded[part] = np.rint(matrix[part] / scales[part])
-        if self._unpacked:
-            return _constant(rounded * scales)
+        if self._halved:
+            return _halved(rounded * scales)
         return ops.multiply(ops.convert(ops.constant(rounded), "f32"), _constant(scales))
 
     def product(self, x: Any, matrix: Floats, bias: Floats | None) -> Any:
-        multiplied = ops.matmul(x, self.weight(matrix), False, True)
+        if self._halved:
+            half = ops.matmul(ops.convert(x, "bf16"), self.weight(matrix), False, True)
+            multiplied = ops.convert(half, "f32")
+        else:
+            multiplied = ops.matmul(x, self.weight(matrix), False, True)
         return multiplied if bias is None else ops.add(multiplied, _constant(bias))
 
     def linear(self, x: Any, name: str) -> Any:
@@ -104,16 +109,15 @@ def encoder(
     memory: ov.Type,
     n_frames: int | None,
     *,
-    unpacked: bool = False,
+    halved: bool = False,
 ) -> ov.Model:
     """Returns the encoder with the decoder's cross attention keys and values behind it.
 
     Input ``features`` ``(1, n_mels, n_frames)``, ``None`` frames for any even number. Outputs
     ``key.N`` and ``value.N`` of each decoder layer, ``(1, heads, head_width, n_frames / 2)`` in the
-    type ``memory``. ``unpacked`` holds int8 weights rounded, but in the precision that computes:
-    faster where OpenVINO would unpack them for every window and larger in memory.
+    type ``memory``. ``halved`` layers multiply in bfloat16 and hold their weights so.
     """
-    layers = _Layers(weights, storage, unpacked=unpacked)
+    layers = _Layers(weights, storage, halved=halved)
     frames = -1 if n_frames is None else n_frames
     features = _input([1, shape.n_mels, frames], np.float32, "features")
     x = features
@@ -150,16 +154,19 @@ def encoder(
     return ov.Model(results, [features], "encoder")
 
 
-def decoder(weights: Weights, shape: Shape, storage: Storage, memory: ov.Type) -> ov.Model:
+def decoder(
+    weights: Weights, shape: Shape, storage: Storage, memory: ov.Type, *, halved: bool = False
+) -> ov.Model:
     """Returns the decoder that keeps its own keys and values as state.
 
     Inputs: ``embedded`` ``(n_rows, n_tokens, width)``; ``mask`` ``(n_rows or 1, 1, n_tokens,
     n_past + n_tokens)``, added to self attention's scores; ``sources`` ``(n_rows,)``, the rows of
     the last call that these continue; ``read`` ``(n_read,)``, the tokens whose logits are wanted;
     ``key.N`` and ``value.N`` as the encoder gives them, ``(n_windows, ...)``, where ``n_rows`` is a
-    multiple of ``n_windows``. Output: ``logits`` ``(n_rows, n_read, vocabulary)``.
+    multiple of ``n_windows``. Output: ``logits`` ``(n_rows, n_read, vocabulary)``. ``halved`` as
+    the encoder's.
     """
-    layers = _Layers(weights, storage)
+    layers = _Layers(weights, storage, halved=halved)
     embedded = _input([-1, -1, shape.width], np.float32, "embedded")
     mask = _input([-1, 1, -1, -1], np.float32, "mask")
     sources = _input([-1], np.int32, "sources")
@@ -289,6 +296,17 @@ def _output(x: Any, name: str) -> Any:
 
 def _constant(array: Floats) -> Any:
     return ops.constant(np.ascontiguousarray(array, dtype=np.float32))
+
+
+def _halved(array: Floats) -> Any:
+    """Returns a constant of bfloat16, rounded to the nearest, ties to even: OpenVINO's own is not."""
+    tensor = ov.Tensor(ov.Type.bf16, array.shape)
+    held = tensor.data.view(np.uint16)
+    for first in range(0, len(array), ROUNDED_AT_ONCE):
+        part = slice(first, first + ROUNDED_AT_ONCE)
+        bits = np.ascontiguousarray(array[part], dtype=np.float32).view(np.uint32)
+        held[part] = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    return ops.constant(tensor)
 
 
 def _indices(*numbers: int) -> Any:

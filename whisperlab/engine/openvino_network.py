@@ -63,16 +63,24 @@ class OpenvinoNetwork:
         self._heads = list(heads)
         # Where the processor lacks bfloat16, OpenVINO would convert the memory in every step.
         self._memory = ov.Type.bf16 if half and has_bfloat16() else ov.Type.f32
+        halved = storage == "float32" and self._memory == ov.Type.bf16
         self._core = ov.Core()
         self._settings = _settings(half=half, threads=threads)
-        # AMX multiplies bfloat16 faster than the others int8: its weights are unpacked here, once.
+        # AMX multiplies bfloat16 faster than the others int8: its weights are rounded alone.
         amx = has_amx()
         self._encoder = self._request(
-            graph.encoder(weights, shape, storage, self._memory, n_frames, unpacked=amx),
+            graph.encoder(
+                weights,
+                shape,
+                storage,
+                self._memory,
+                n_frames,
+                halved=halved or (storage == "int8" and amx),
+            ),
             _as_int8(ENCODER_GROUP) if storage == "int8" and not amx else {},
         )
         self._decoder = self._request(
-            graph.decoder(weights, shape, storage, self._memory),
+            graph.decoder(weights, shape, storage, self._memory, halved=halved),
             _as_int8(DECODER_GROUP) if storage == "int8" else {},
         )
         self._aligner: ov.InferRequest | None = None
