@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from whisperlab.doctor.examination import Attempt, SelfTest, attempt, extras, without_folders
+from whisperlab.doctor.examination import (
+    Attempt,
+    SelfTest,
+    attempt,
+    examine,
+    extras,
+    without_folders,
+)
+from whisperlab.doctor.words import lines
 
 
 def doctor(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -50,6 +58,17 @@ def test_a_precision_that_this_engine_lacks_says_why() -> None:
     assert refused.problem is not None
     assert "bnb_int8" in refused.problem
     assert refused.text is None
+
+
+def test_a_library_that_is_missing_is_named_and_fails_the_self_test(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    found = examine(("none",))
+    assert not found.self_test.passed
+    last = list(lines(found))[-1]
+    assert last.startswith("self-test   FAILED: expected ")
+    assert "transformers" in last
 
 
 def test_a_wrong_text_fails_the_self_test() -> None:

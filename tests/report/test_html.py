@@ -126,6 +126,14 @@ def test_the_title_names_what_was_measured_on_what(
     assert "path|../data/english_dev/manifest.jsonl|source|manifest|" in text["card"]
 
 
+def test_a_run_without_a_configuration_is_titled_by_its_dataset(
+    result: RunResult, alignments: Alignments
+) -> None:
+    card = replace(result.card, config={}, model={}, dataset={"name": "mine"})
+    text = Page(page(replace(result, card=card), alignments)).text
+    assert text["head"].strip().startswith("|mine · whisperlab|")
+
+
 def test_preprocessing_stands_in_the_order_of_execution(
     result: RunResult, alignments: Alignments
 ) -> None:

@@ -150,7 +150,7 @@ def attempt(quantization: str) -> Attempt:
         transcriber.load()
         before = perf_counter()
         transcript = transcriber.transcribe(FOLDER / f"{CLIP}.flac")
-    except WhisperlabError as error:
+    except (WhisperlabError, ImportError) as error:  # a broken install is what is to be said
         return Attempt(quantization, without_folders(str(error)))
     return Attempt(
         quantization,

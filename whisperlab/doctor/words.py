@@ -26,7 +26,8 @@ def lines(found: Examination) -> Iterator[str]:
     others = f", {found.cache.others} others" if found.cache.others else ""
     yield f"cache       {models or 'none of our models of the Hub (the one inside the package needs no cache)'}{others}"
     test = found.self_test
-    yield f"self-test   {'passed' if test.passed else 'FAILED'}: expected {test.expected!r}, got {test.attempt.text!r}"
+    got = test.attempt.problem or f"got {test.attempt.text!r}"
+    yield f"self-test   {'passed' if test.passed else 'FAILED'}: expected {test.expected!r}, {got}"
 
 
 def _attempt(attempt: Attempt) -> str:

@@ -121,11 +121,11 @@ def kind(node: Mapping[str, Any]) -> str:
 
 
 def system(card: RunCard) -> str:
-    """Returns what transcribed: the model, or the engine where it brings its own."""
+    """Returns what transcribed: the model, or the engine where it brings its own; "" if unknown."""
     if card.model.get("source"):
         return str(card.model.get("name"))
     engine = card.config.get("engine")
-    return kind(engine) if isinstance(engine, Mapping) else str(card.model.get("name"))
+    return kind(engine) if isinstance(engine, Mapping) else str(card.model.get("name") or "")
 
 
 def _settings(node: Any) -> str:
