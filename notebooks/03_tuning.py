@@ -43,10 +43,13 @@ table[["state", "utterances", "wer", "low", "high", "difference_low", "differenc
 
 # %%
 error = [table.wer - table.low, table.high - table.wer]
-table.wer[::-1].plot.barh(xerr=[side[::-1] for side in error], xlabel="WER with its 95 % interval")
+chart = table.set_index("overrides").wer[::-1].plot.barh(xerr=[side[::-1] for side in error])
+chart.set(xlabel="WER with its 95 % interval", ylabel="");
 
 # %% [markdown]
-# Why the race ended, and the command that serves what it recommends:
+# Why the race ended (`decided`: one is left, `settled`: none that is left is better by more than the
+# tolerance, `data`: all was heard, `budget`: its time was up), and the command that serves what it
+# recommends:
 
 # %%
 print(found.reason, found.serve, sep="\n")

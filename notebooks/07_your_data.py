@@ -28,18 +28,17 @@ FOLDER = Path(tempfile.mkdtemp())
 manifest = FOLDER / "mine.jsonl"
 rows = [json.loads(line) for line in (RECORDINGS / "manifest.jsonl").read_text().splitlines()]
 mine = [row for row in rows if row["kind"] == "digits"][:6]
-manifest.write_text(
-    "\n".join(
-        json.dumps(
-            {
-                "audio_filepath": str(RECORDINGS / row["audio_filepath"]),
-                "text": row["text"],
-                "room": ("kitchen", "office")[number % 2],
-            }
-        )
-        for number, row in enumerate(mine)
+lines = [
+    json.dumps(
+        {
+            "audio_filepath": str(RECORDINGS / row["audio_filepath"]),
+            "text": row["text"],
+            "room": ("kitchen", "office")[number % 2],
+        }
     )
-)
+    for number, row in enumerate(mine)
+]
+_ = manifest.write_text("\n".join(lines))
 
 # %% [markdown]
 # These files lie outside the manifest's folder, which must be allowed; yours beside it need no such line.
