@@ -2,10 +2,13 @@
 
     python benchmarks/faults/hostile.py mixed   --requests 10000 --data ../shared/data   # memory, threads, files
     python benchmarks/faults/hostile.py mutated --requests 10000                         # statuses
+    python benchmarks/faults/hostile.py files   --data ../shared/data                    # verdicts, seconds, memory
 
 ``mixed``: of ten requests five are good (each way of sending a sound, streams too); the others are a
 hostile file, a broken form, broken JSON, one of the mutated and one that leaves in the middle.
 ``mutated``: well-formed requests with up to six random edits each, over bare sockets.
+``files``: every file of ``badaudio/`` and ``weird/``, decoded in a process of its own, then sent as a form and as
+JSON; memory is the most of any one process above what it had before its first file.
 """
 
 from __future__ import annotations
@@ -16,13 +19,32 @@ import base64
 import json
 import random
 import socket
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
+from time import perf_counter
 
 import httpx
 import numpy as np
-from served import FIELDS, ROUTE, SAID, Look, Server, header, look, row, server, tone
+from served import (
+    CHECKOUT,
+    FIELDS,
+    ROUTE,
+    SAID,
+    Highest,
+    Look,
+    Server,
+    header,
+    look,
+    row,
+    server,
+    tone,
+)  # fmt: skip
+
+sys.path.append(str(CHECKOUT / "tests"))
+from hostile_files import Case, cases, decoded
 
 SEED = 20261124
 CONCURRENCY = 8
@@ -219,10 +241,73 @@ def mixed(requests: int, data: Path | None) -> None:
           f"the next good one: {after.status_code}")  # fmt: skip
 
 
+def files(data: Path | None) -> None:
+    """Prints a row a door and a folder: what became of its files, and what the worst of them cost."""
+    if data is None:
+        raise SystemExit("files needs --data: the folder of the test recordings")
+    header("door", "folder", "files", "accepted", "refused", "against the manifest", "most s", "most MiB above base")  # fmt: skip
+    folders: dict[str, list[Case]] = {}
+    for case in cases(data):
+        folders.setdefault(case.path.relative_to(data).parts[0], []).append(case)
+    for folder, found in folders.items():
+        grown: list[float] = []
+
+        def apart(case: Case, grown: list[float] = grown) -> str | None:
+            (result,) = decoded([case])
+            grown.append(result["grown_mb"])
+            return None if result["code"] is None else str(result["code"])
+
+        _show_files("a process of its own", folder, _tried(found, apart), max(grown))
+    with server() as running, httpx.Client(base_url=running.base_url, timeout=60) as client:
+        for door, send in (("a form", _sent_as_form), ("JSON", _sent_as_json)):
+            for folder, found in folders.items():
+                left = look(running).temporary
+                # An empty text has no sound in it at all: that is said before anything is decoded.
+                sent = [case for case in found if door == "a form" or case.path.stat().st_size]
+                with Highest(running) as highest:
+                    seen = _tried(sent, partial(send, client))
+                _show_files(door, folder, seen, highest.mib)
+                if look(running).temporary != left:
+                    raise SystemExit("temporary files were left")
+
+
+def _tried(found: Sequence[Case], door: Callable[[Case], str | None]) -> list[tuple[Case, str | None, float]]:  # fmt: skip
+    """Returns verdict and seconds of every file."""
+    seen = []
+    for case in found:
+        began = perf_counter()
+        seen.append((case, door(case), perf_counter() - began))
+    return seen
+
+
+def _show_files(door: str, folder: str, seen: Sequence[tuple[Case, str | None, float]], mib: float) -> None:  # fmt: skip
+    accepted = sum(came is None for _, came, _ in seen)
+    against = [f"{case.name}: {came}" for case, came, _ in seen if not case.allows(came)]
+    row(door, folder, len(seen), accepted, len(seen) - accepted, ", ".join(against) or 0,
+        f"{max(took for *_, took in seen):.1f}", f"{mib:.0f}")  # fmt: skip
+
+
+def _sent_as_form(client: httpx.Client, case: Case) -> str | None:
+    file = (case.upload_name, case.path.read_bytes(), "application/octet-stream")
+    return _verdict(client.post(ROUTE, data=FIELDS, files={"file": file}))
+
+
+def _sent_as_json(client: httpx.Client, case: Case) -> str | None:
+    encoded = base64.b64encode(case.path.read_bytes()).decode()
+    return _verdict(client.post(ROUTE, json={**FIELDS, "audio": encoded}))
+
+
+def _verdict(answered: httpx.Response) -> str | None:
+    """Returns ``None`` for an accepted file or the code; a 5xx is told by its status."""
+    if answered.status_code == 200:
+        return None
+    return str(answered.json()["error"]["code"] if answered.status_code < 500 else answered.status_code)  # fmt: skip
+
+
 def main() -> None:
     """Runs one campaign."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
-    parser.add_argument("campaign", choices=["mixed", "mutated"])
+    parser.add_argument("campaign", choices=["mixed", "mutated", "files"])
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument(
         "--data", type=Path, help="the folder of the test recordings, for badaudio/"
@@ -230,6 +315,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.campaign == "mixed":
         mixed(given.requests, given.data)
+    elif given.campaign == "files":
+        files(given.data)
     else:
         mutate(given.requests)
 

@@ -11,11 +11,13 @@ import os
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import psutil
@@ -98,6 +100,43 @@ def look(running: Server) -> Look:
         front.num_fds(),
         sum(1 for _ in running.folder.rglob("*")),
     )
+
+
+class Highest:
+    """The most memory that any one process of a server took while this is open, above the most at its start."""
+
+    SECONDS = 0.05
+
+    def __init__(self, running: Server) -> None:
+        self._front = psutil.Process(running.process.pid)
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self._base, self._most = self._peak(), 0
+
+    @property
+    def mib(self) -> float:
+        """Mebibytes."""
+        return max(0, self._most - self._base) / 1024
+
+    def _peak(self) -> int:
+        peaks = [0]
+        for one in (self._front, *self._front.children(recursive=True)):
+            with suppress(OSError):
+                status = Path(f"/proc/{one.pid}/status").read_text()
+                peaks.append(int(status.partition("VmHWM:")[2].split()[0]))
+        return max(peaks)
+
+    def _watch(self) -> None:
+        while not self._ended.wait(self.SECONDS):
+            self._most = max(self._most, self._peak())
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
 
 
 def quantile(values: Sequence[float], share: float) -> float:

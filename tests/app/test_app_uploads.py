@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -24,6 +23,7 @@ from app_calls import (
 )
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from hostile_files import cases
 from serve_process import Running, running_server
 
 from whisperlab.audio import decode
@@ -91,22 +91,16 @@ def uploaded_text(running: Running, client: Client, content: bytes, name: str) -
 def check_files(running: Running, test_data: Path, step: int) -> None:
     """Uploads files of ``weird`` and ``badaudio`` and compares verdict and message with the route's."""
     client = Client(running.base_url, verbose=False)
-    rows: list[tuple[Path, str]] = []
-    for folder in ("weird", "badaudio"):
-        for line in (test_data / folder / "manifest.jsonl").read_text("utf-8").splitlines():
-            row = json.loads(line)
-            path = test_data / folder / row["audio_filepath"]
-            rows.append((path, row.get("upload_name") or path.name))
     wrong = []
     with no_traceback(running):
-        for path, name in rows[::step]:
-            content = path.read_bytes()
+        for case in cases(test_data)[::step]:
+            content = case.path.read_bytes()
             answer = httpx.post(running.base_url + ROUTE, data={"model": "default"}, files={"file": content}, timeout=60.0)  # fmt: skip
             body = answer.json()
             expected = body["text"] if answer.status_code == 200 else body["error"]["message"]
-            came = uploaded_text(running, client, content, name.encode("utf-8", "replace").decode())
+            came = uploaded_text(running, client, content, case.upload_name)
             if came != expected:
-                wrong.append((name, came, expected))
+                wrong.append((case.name, came, expected))
     assert wrong == []
 
 

@@ -34,6 +34,40 @@ def test_a_swallowed_stop_is_raised_again_between_batches(name: str, code: int) 
     assert finished.returncode == code, finished.stderr
 
 
+UNRAISABLE = """
+import os, signal, sys
+from whisperlab.config.command import raise_if_stopped, run_command
+
+def ends_with(work):
+    try:
+        yield
+    finally:
+        work()
+
+def task(config):
+    for work in (lambda: os.kill(os.getpid(), signal.{name}), lambda: 1 / 0):
+        ending = ends_with(work)
+        next(ending)
+        del ending
+    raise_if_stopped()
+    return 0
+
+sys.argv = ["test", "engine=replay"]
+sys.exit(run_command("eval", task))
+"""
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_of_a_stop_that_cannot_raise_nothing_is_said_but_of_a_mistake(name: str, code: int) -> None:
+    finished = subprocess.run(
+        [sys.executable, "-c", UNRAISABLE.format(name=name)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert finished.returncode == code, finished.stderr
+    assert finished.stderr.count("Traceback") == 1
+    assert "ZeroDivisionError" in finished.stderr
+
+
 STUCK = """
 import os, signal, sys, threading
 from whisperlab.config import command

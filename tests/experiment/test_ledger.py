@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whisperlab.errors import DatasetError, RunInUseError, WriteError
+from whisperlab.experiment.checked_lines import RecordCount
 from whisperlab.experiment.ledger import (
     Ledger,
     outcome_from_json,
@@ -190,3 +191,18 @@ def test_a_line_with_a_right_checksum_that_is_no_outcome_is_damage(
     for _ in range(2):  # the first leaves no lock behind
         with pytest.raises(DatasetError):
             Ledger(path)
+
+
+def test_what_others_write_is_counted_as_it_grows_and_anew_where_a_tail_was_cut(
+    tmp_path: Path,
+) -> None:
+    paths, count = [tmp_path / "a", tmp_path / "b"], RecordCount()
+    assert count.of(paths) == 0
+    paths[0].write_bytes(b"1\n2\n3")
+    assert count.of(paths) == 2
+    paths[1].write_bytes(b"1\n")
+    with paths[0].open("ab") as file:
+        file.write(b"3\n4\n")
+    assert count.of(paths) == 5
+    paths[0].write_bytes(b"1\n")
+    assert count.of(paths) == 2

@@ -15,6 +15,7 @@ from _thread import start_new_thread
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stderr
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +173,15 @@ def obey_stop_signals() -> None:
 def _stop(number: int, _: object) -> None:
     if not _received:
         start_new_thread(_end_a_stuck_process, (128 + number,))
+        sys.unraisablehook = partial(_without_stops, sys.unraisablehook)
     _received.append(number)
     raise_if_stopped()
+
+
+def _without_stops(show: Callable[[Any], object], unraisable: Any) -> None:
+    """Says nothing of a stop that came where none can raise, as in a generator's end: it is raised again."""
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt | Terminated):
+        show(unraisable)
 
 
 def _end_a_stuck_process(code: int) -> None:

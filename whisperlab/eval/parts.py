@@ -14,7 +14,8 @@ from whisperlab.config.build import build_dataset, build_metrics, build_profile
 from whisperlab.config.command import own_config_dir, raise_if_stopped
 from whisperlab.config.parts import parts_of
 from whisperlab.eval.progress import TerminalProgress
-from whisperlab.executor.protocol import Executor, Part
+from whisperlab.executor.protocol import Executor
+from whisperlab.experiment.checked_lines import RecordCount
 from whisperlab.experiment.folder import LEDGER, read_run
 from whisperlab.experiment.merging import in_order, merge
 from whisperlab.experiment.result import RunResult
@@ -37,13 +38,9 @@ def run_in_parts(
     parts = parts_of(
         "whisperlab.eval", "run_dir", run_dir, executor.parts, overrides, own_config_dir()
     )
+    ledgers, count = [part.log.parent / LEDGER for part in parts], RecordCount()
     with TerminalProgress(raise_if_stopped) as progress:
         progress.started(len(build_dataset(config)), 0)
-        executor.run(parts, lambda: progress.reached(sum(_recorded(part) for part in parts)))
+        executor.run(parts, lambda: progress.reached(count.of(ledgers)))
     finished = in_order([read_run(part.log.parent) for part in parts])
     return merge(finished, run_dir, build_profile(config), build_metrics(config))
-
-
-def _recorded(part: Part) -> int:
-    ledger = part.log.parent / LEDGER
-    return ledger.read_bytes().count(b"\n") if ledger.exists() else 0

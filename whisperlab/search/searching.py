@@ -18,6 +18,7 @@ from whisperlab.config.command import raise_if_stopped
 from whisperlab.config.compose import compose
 from whisperlab.config.parts import PARTS, parts_of
 from whisperlab.executor.protocol import BlockExecutor, Executor
+from whisperlab.experiment.checked_lines import RecordCount
 from whisperlab.experiment.folder import RunFolder
 from whisperlab.experiment.loaded_engines import LoadedEngines
 from whisperlab.experiment.race_hearing import OUTCOMES, Hands
@@ -97,10 +98,10 @@ def run_in_parts(
     parts = parts_of(
         "whisperlab.search", "search_dir", folder, executor.parts, overrides, config_dir
     )
-    ledgers = [part.log.parent / OUTCOMES for part in parts]
+    outcomes, count = [part.log.parent / OUTCOMES for part in parts], RecordCount()
     with StderrBar(raise_if_stopped, left="left at most") as bar:
         bar.show(total=len(plan.utterances) * len(plan.candidates), description="parts race")
-        executor.run(parts, lambda: bar.show(completed=sum(map(_recorded, ledgers))))
+        executor.run(parts, lambda: bar.show(completed=count.of(_ledgers(outcomes))))
 
 
 def _other_parts(folder: Path) -> list[Path]:
@@ -109,8 +110,8 @@ def _other_parts(folder: Path) -> list[Path]:
     return [folder.parent.parent, *others]
 
 
-def _recorded(outcomes: Path) -> int:
-    return sum(one.read_bytes().count(b"\n") for one in outcomes.glob("*.jsonl"))
+def _ledgers(outcomes: Sequence[Path]) -> list[Path]:
+    return [ledger for folder in outcomes for ledger in folder.glob("*.jsonl")]
 
 
 def show(result: SearchResult) -> None:
