@@ -47,7 +47,7 @@ WAYS: Mapping[str, tuple[int, bool]] = {
     "SIGTERM twice": (signal.SIGTERM, True),
     "SIGKILL": (signal.SIGKILL, False),
 }
-PATIENCE_SECONDS = 120.0
+PATIENCE_SECONDS = 600.0
 MARK = "WHISPERLAB_CAMPAIGN"
 """A variable that every process of a command inherits, by which those that are left are found."""
 
@@ -135,7 +135,7 @@ def stop(name: str, ways: Sequence[str], count: int, seed: int) -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         whole = folder / "whole"
-        if Started(command.at(whole), folder / "whole.said").wait():
+        if Started(command.at(whole), folder / "whole.said").wait() != 0:
             raise SystemExit((folder / "whole.said").read_text())
         expected, total = command.content(whole), sum(map(len, recorded(whole).values()))
         for way in ways:

@@ -258,12 +258,12 @@ def files(data: Path | None) -> None:
             return None if result["code"] is None else str(result["code"])
 
         _show_files("a process of its own", folder, _tried(found, apart), max(grown))
-    with server() as running, httpx.Client(base_url=running.base_url, timeout=60) as client:
-        for door, send in (("a form", _sent_as_form), ("JSON", _sent_as_json)):
-            for folder, found in folders.items():
+    for door, send in (("a form", _sent_as_form), ("JSON", _sent_as_json)):
+        for folder, found in folders.items():
+            # An empty text has no sound in it at all: that is said before anything is decoded.
+            sent = [case for case in found if door == "a form" or case.path.stat().st_size]
+            with server() as running, httpx.Client(base_url=running.base_url, timeout=60) as client:
                 left = look(running).temporary
-                # An empty text has no sound in it at all: that is said before anything is decoded.
-                sent = [case for case in found if door == "a form" or case.path.stat().st_size]
                 with Highest(running) as highest:
                     seen = _tried(sent, partial(send, client))
                 _show_files(door, folder, seen, highest.mib)

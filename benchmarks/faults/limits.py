@@ -6,12 +6,14 @@ python benchmarks/faults/limits.py hour      # memory of every process over reco
 python benchmarks/faults/limits.py slow      # 200 slow clients; what a good one notices
 python benchmarks/faults/limits.py drain     # SIGTERM: 20 in the engine, 20 queued, a stalled upload
 python benchmarks/faults/limits.py leave     # a client leaves at six points: seconds to a free place
+python benchmarks/faults/limits.py late      # a sound takes longer than it may: seconds to its 504 and to a free engine
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import re
 import signal
 import socket
 import statistics
@@ -23,6 +25,7 @@ from time import perf_counter
 
 import httpx
 from hostile import MULTIPART, post, status_of
+from load import REAL
 from served import FIELDS, ROUTE, Server, header, look, quantile, row, server, tone
 
 FILES = 128
@@ -31,6 +34,7 @@ SLOW_CLIENTS = 200
 HOURS = 3
 TOGETHER = 20
 TRIALS = 5
+LIMIT_SECONDS = 1.0
 CLIENT_SECONDS = 120.0
 
 
@@ -248,6 +252,40 @@ def _leave_once(running: Server, point: str, sent: bytes, arrived: str) -> float
         return perf_counter() - started
 
 
+def late(trials: int) -> None:
+    """Lets sounds take longer than a second; prints how soon behind it they are refused and the engine is free."""
+    header("engine", "sound", "trials", "answers", "median / most s behind the limit", "until the engine is free", "the next good one")  # fmt: skip
+    for name, long, overrides in (
+        ("replay", tone(20), ("engine.seconds_per_audio_second=1",)),
+        ("whisperlab-digits", tone(1800, kind="FLAC"), REAL),
+    ):
+        with server(*overrides, f"serve.limits.inference_seconds={LIMIT_SECONDS}") as running:
+            ask(running, tone())  # the first one may wait for memory
+            answers: Counter[str] = Counter()
+            behind, free = [], []
+            for _ in range(trials):
+                started = perf_counter()
+                answered = ask(running, long)
+                took = perf_counter() - started
+                answers[f"{answered.status_code} {answered.json()['error']['code']}"] += 1
+                before = sum(
+                    map(
+                        float,
+                        re.findall(
+                            r"\b(?:decode|preprocess|queue);dur=([\d.]+)",
+                            answered.headers["server-timing"],
+                        ),
+                    )
+                )
+                behind.append(took - before / 1000 - LIMIT_SECONDS)  # before: decoding, waiting
+                started = perf_counter()
+                _await(running, 'in_engine{configuration="default"} 0.0')
+                free.append(perf_counter() - started)
+            again = ask(running, tone()).status_code
+        shown = (f"{statistics.median(one):.2f} / {max(one):.2f}" for one in (behind, free))
+        row(name, "20 s" if name == "replay" else "30 min", trials, dict(answers), *shown, again)
+
+
 def main() -> None:
     """Runs one campaign."""
     campaigns: dict[str, Callable[[], None]] = {
@@ -257,6 +295,7 @@ def main() -> None:
         "slow": lambda: slow(given.count or SLOW_CLIENTS),
         "drain": drain,
         "leave": lambda: leave(given.count or TRIALS),
+        "late": lambda: late(given.count or TRIALS),
     }
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)  # fmt: skip
     parser.add_argument("campaign", choices=campaigns)
