@@ -8,10 +8,11 @@
 `files` runs an evaluation over ``--count`` files, ``--distinct`` recordings of FSDD (strings and single
 digits) again and again, in batches of ``--batch`` of which ``--rows`` are decoded at a time, then
 each recording alone by an engine without rows. `long` joins strings to one file, cuts it into
-30 s windows and transcribes it with ``--rows`` and then window by window. Embedded checkpoint,
-``--override`` as on any command line. Idle is the wall time in which the engine was not called, as
-a share of the main pass (of the whole call for `long`: decoding the file is inside); memory is the
-process's resident set. `prepare` makes sounds of 30 s ready, here and in two processes beside this
+30 s windows and transcribes it with ``--rows``, then every ``--every``-th window alone. Embedded
+checkpoint, ``--override`` as on any command line. Idle is the wall time in which the engine was not
+called, as a share of the main pass (of the whole call for `long`: decoding the file is inside).
+Memory is the process's resident set; how it grows is a straight line over the sound done, from the
+tenth minute of sound on. `prepare` makes sounds of 30 s ready, here and in two processes beside this
 one: CPU seconds of all, of which a GPU's process keeps its own. `memory` says after every batch what
 is resident, what of it glibc counts as used and as free, and what stays when it is asked to give the
 free part back; to be quick it encodes 16 windows, which all others hear again. Prints a Markdown table.
@@ -40,40 +41,51 @@ from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
 from whisperlab.config.experiment import build_experiment, run_settings
 from whisperlab.device import give_back_memory
+from whisperlab.engine.decoding.sequential import Row
+from whisperlab.engine.log_mel import HOP_SAMPLES
 from whisperlab.engine.network_engine import NetworkEngine
 from whisperlab.experiment.ledger import read_ledger
 from whisperlab.experiment.preparing import Preparers
 from whisperlab.experiment.runner import run_experiment
+from whisperlab.transcript import Transcript
 from whisperlab.utterance import Outcome
 
 ENGLISH = ("decode.language=en", "device=cpu")
 PAUSE_SECONDS = 0.5
 
 
+WARM_SECONDS = 600.0
+"""Of sound, after which memory is no longer to grow."""
+
+
 class Seen:
-    """What a pass was seen to do: seconds in the engine, CPU seconds, memory every 0.2 s."""
+    """What a pass was seen to do: seconds in the engine, CPU seconds, texts, memory every 0.2 s."""
 
     def __init__(self) -> None:
         self.busy = 0.0
-        self.bytes: list[int] = []
+        self.heard = 0.0
+        """Seconds of sound that are done."""
+        self.texts: dict[int, str] = {}
+        """By the number of the sound or window in its call of the engine."""
+        self.memories: list[tuple[float, float]] = []
+        """Seconds heard and MiB resident."""
         self.begin()
 
     def begin(self) -> None:
         """The time that counts begins."""
         self.busy, self.started, self.cpu = 0.0, perf_counter(), process_time()
-        self.bytes.clear()
+        self.heard = 0.0
+        self.memories.clear()
 
     def end(self) -> None:
         """The time that counts has ended, for now."""
         self.wall, self.spent = perf_counter() - self.started, process_time() - self.cpu
 
     def memory(self) -> str:
-        """Returns the MiB that were held at most in each quarter, and the line's slope after the first."""
-        quarters = np.array_split(np.array(self.bytes) / 2**20, 4)
-        late = np.concatenate(quarters[1:])
-        slope = np.polyfit(np.arange(len(late)), late, 1)[0] * len(late)
-        most = ", ".join(f"{quarter.max():.0f}" for quarter in quarters)
-        return f"{most} | {slope:+.1f}"
+        """Returns the MiB when warm, at most and at the end, and the MiB grown an hour of sound since."""
+        heard, resident = np.array([one for one in self.memories if one[0] >= WARM_SECONDS]).T
+        slope = 3600 * np.polyfit(heard, resident, 1)[0]
+        return f"{resident[0]:.0f}, {resident.max():.0f}, {resident[-1]:.0f} | {slope:+.1f}"
 
 
 class Progress:
@@ -96,12 +108,12 @@ class Progress:
 
 @contextmanager
 def watched(seen: Seen) -> Iterator[None]:
-    """Adds the wall time of every call of an engine of ours to ``seen``, and notes memory."""
-    plain, over = NetworkEngine.transcribe, threading.Event()
+    """Adds wall time and texts of every call of an engine of ours to ``seen``, and notes memory."""
+    plain, ended, over = NetworkEngine.transcribe, NetworkEngine._transcript, threading.Event()
 
     def look() -> None:
         while not over.wait(0.2):
-            seen.bytes.append(psutil.Process().memory_info().rss)
+            seen.memories.append((seen.heard, psutil.Process().memory_info().rss / 2**20))
 
     def transcribe(self: NetworkEngine, *given: Any) -> Any:
         started = perf_counter()
@@ -110,13 +122,21 @@ def watched(seen: Seen) -> Iterator[None]:
         finally:
             seen.busy += perf_counter() - started
 
+    def end(self: NetworkEngine, row: Row, *given: Any) -> Transcript:
+        transcript = ended(self, row, *given)
+        seen.heard += row.sound_frames * HOP_SAMPLES / SAMPLE_RATE_HZ
+        seen.texts[row.number] = transcript.text
+        return transcript
+
     NetworkEngine.transcribe = transcribe  # type: ignore[method-assign]  # for this measurement
+    NetworkEngine._transcript = end  # type: ignore[method-assign]  # as above
     threading.Thread(target=look, daemon=True).start()
     try:
         yield
     finally:
         over.set()
         NetworkEngine.transcribe = plain  # type: ignore[method-assign]
+        NetworkEngine._transcript = ended  # type: ignore[method-assign]
 
 
 def manifest(data: Path, count: int, distinct: int, path: Path) -> list[str]:
@@ -186,25 +206,29 @@ def joined(data: Path, minutes: float, path: Path) -> float:
 
 
 def long(given: argparse.Namespace) -> None:
-    """One long file in windows, several at a time, against window by window."""
+    """One long file in windows, several at a time, against windows of it alone."""
     given.output.mkdir(parents=True, exist_ok=True)
     path = given.output / f"joined-{given.minutes:g}.wav"
     seconds = joined(given.data, given.minutes, path)
-    cut = ("segmentation=fixed", "segmentation.overlap_seconds=0", "audio.max_seconds=40000")
-    texts: list[str] = []
-    for rows in (given.rows, None):
-        limit = () if rows is None else (f"engine.rows={rows}",)
-        built = build_transcriber(compose("transcriber", [*ENGLISH, *cut, *given.override, *limit]))
-        built.load()
-        seen = Seen()
-        with watched(seen):
-            [found] = built.recognise([path])
+    cut = ("segmentation=fixed", "segmentation.overlap_seconds=0", f"audio.max_seconds={seconds}")
+    chosen = [*ENGLISH, *cut, *given.override]
+    built = build_transcriber(compose("transcriber", [*chosen, f"engine.rows={given.rows}"]))
+    built.load()
+    seen = Seen()
+    with watched(seen):
+        seen.begin()
+        [found] = built.recognise([path])
         seen.end()
-        texts.append(found.transcript.text if found.transcript else str(found.error))
-        built.unload()
-        name = "window by window" if rows is None else f"{rows} rows"
-        same = "yes" if texts[-1] == texts[0] else "no"
-        show(f"one file, {name}", f"{same}, {len(texts[-1].split())} words", seconds, seen)
+    built.unload()
+    if found.error is not None:
+        raise found.error
+    plain = build_transcriber(compose("transcriber", chosen))
+    [job] = plain.prepare([path])
+    numbers = range(0, len(job.pieces), given.every)
+    equal = sum(
+        plain.transcribe(job.pieces[number]).text == seen.texts[number] for number in numbers
+    )
+    show(f"one file, {given.rows} rows", f"{equal} of {len(numbers)} windows", seconds, seen)
 
 
 PREPARED = 24
@@ -316,6 +340,7 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=2000, help="files")
     parser.add_argument("--distinct", type=int, default=300, help="recordings among the files")
     parser.add_argument("--minutes", type=float, default=120.0, help="of the long file")
+    parser.add_argument("--every", type=int, default=1, help="n: each n-th window is decoded alone")
     parser.add_argument("--rows", type=int, default=8)
     parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--override", nargs="+", default=["engine=openvino", "engine.threads=1"])
@@ -323,7 +348,7 @@ def main() -> None:
     if given.campaign in OTHERS:
         OTHERS[given.campaign](given)
         return
-    print("| what | minutes of sound | texts equal | engine idle | RTFx, wall | RTFx, CPU | MiB at most, by quarters | MiB grown after the first, by a line |")  # fmt: skip
+    print("| what | minutes of sound | texts equal | engine idle | RTFx, wall | RTFx, CPU | MiB after 10 minutes of it, at most, at the end | MiB grown an hour of it since |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|")
     CAMPAIGNS[given.campaign](given)
 

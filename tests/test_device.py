@@ -232,7 +232,7 @@ def test_blocks_are_given_back_after_a_larger_one_was_freed() -> None:
         "if sys.argv[1] == 'kept': keep_block_size()\n"
         "def mebibytes(): return int(Path('/proc/self/statm').read_text().split()[1]) * 4 / 1024\n"
         "bytearray(30 << 20)\n"  # the largest block freed
-        "blocks = [(bytearray(b'1') * (5 << 20), bytearray(5000)) for _ in range(10)]\n"
+        "blocks = [(bytearray(b'1') * (1 << 20), bytearray(5000)) for _ in range(50)]\n"
         "before = mebibytes()\n"
         "blocks = [small for _, small in blocks]\n"
         "print(before - mebibytes())\n"

@@ -12,6 +12,7 @@ import os
 import platform
 import sys
 from pathlib import Path
+from time import perf_counter
 from typing import Annotated, Any, Final, Literal, TypedDict
 
 from pydantic import ConfigDict, Field
@@ -34,8 +35,15 @@ CUDA_BATCH_SIZE: Final = 16
 CPU_BATCH_SIZE: Final = 2
 """Utterances a batch: the reviewed predecessor server's sizes by device (ARCHITECTURE.md)."""
 
-OWN_PAGES_BYTES: Final = 4 * 2**20
-"""Larger than the arrays of a step, which come and go too often for pages of their own."""
+GIVE_BACK_SECONDS: Final = 10.0
+"""Between two times that freed memory goes back to the system: it takes some milliseconds."""
+
+OWN_PAGES_BYTES: Final = 2**19
+"""From here on a block has pages of its own.
+
+What holds a text grows with it, and would leave gaps of ever other lengths behind; what comes and goes
+in every step is mostly smaller.
+"""
 
 _M_MMAP_THRESHOLD: Final = -3
 """From glibc's ``malloc.h``."""
@@ -157,6 +165,19 @@ def give_back_memory() -> None:
     """
     if _is_glibc():
         ctypes.CDLL(None).malloc_trim(0)
+
+
+class GivingBack:
+    """Does `give_back_memory` when it is called ``GIVE_BACK_SECONDS`` after the last time, else nothing."""
+
+    def __init__(self) -> None:
+        self._last = perf_counter()
+
+    def __call__(self) -> None:
+        """To be called as often as something large may have been freed."""
+        if perf_counter() - self._last > GIVE_BACK_SECONDS:
+            give_back_memory()
+            self._last = perf_counter()
 
 
 def precisions(kind: ResolvedKind) -> tuple[QuantizationName, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,17 @@ def test_what_is_no_mono_float32_sound_is_refused(samples: Any, rate_hz: int, co
     with pytest.raises(AudioError) as caught:
         Waveform(samples, rate_hz)
     assert caught.value.code == code
+
+
+def test_a_sound_is_checked_without_an_array_as_long() -> None:
+    samples = np.zeros(1_000_000, dtype=np.float32)
+    tracemalloc.start()
+    try:
+        Waveform(samples)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most < 100_000
 
 
 @given(first=st.integers(-50, 150), last=st.integers(-50, 150), start=st.integers(0, 100))

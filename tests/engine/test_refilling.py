@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import psutil
 import pytest
 
+from whisperlab import device
 from whisperlab.audio import Source, Waveform, decode
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
@@ -202,6 +205,27 @@ def test_pieces_of_a_cut_sound_join_and_keep_their_order(sounds: list[Waveform])
     guests = Guests(sounds[1:3])
     found = built.variant(ENGLISH).recognise(sounds[:1], guests)
     assert [one.transcript and one.transcript.text for one in found] == [text for text, *_ in calm]
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_freed_memory_goes_back_while_a_call_goes_on(
+    sounds: list[Waveform], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    resident: list[int] = []
+
+    class Leaving(SilentWatch):
+        """Frees many small blocks, between which some stay, before the first segment is done."""
+
+        def segment(self, index: int, segment: Segment, final: bool) -> None:
+            if not resident:
+                blocks = [bytearray(b"x" * 60_000) for _ in range(2000)]
+                self.kept = blocks[::50]
+            resident.append(psutil.Process().memory_info().rss)
+
+    engine = loaded("engine=openvino", "engine.rows=2").load()
+    monkeypatch.setattr(device, "GIVE_BACK_SECONDS", 0.0)
+    engine.transcribe(sounds[:3], ENGLISH, Leaving())
+    assert resident[0] - resident[1] > 50e6
 
 
 @pytest.mark.parametrize("rows", [0, 5000])

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
+from whisperlab.device import GivingBack
 from whisperlab.engine.decoding.fallback import Thresholds
 from whisperlab.engine.decoding.flow import transcribe
 from whisperlab.engine.decoding.network import Network, WritingNetwork
@@ -80,6 +81,7 @@ class NetworkEngine:
         self._multilingual = multilingual
         self._trim = trim
         self._features = features or LogMel(shape.n_mels)
+        self._give_back = GivingBack()  # one call can be hours of sound, or a server's evening
         self._codes = {token: code for code, token in (vocabulary.languages or {}).items()}
 
     def transcribe(
@@ -113,6 +115,7 @@ class NetworkEngine:
             said[row.number].segments.append(segment)
             said[row.number].tokens.extend(decoded.tokens)
             watch.segment(row.number, segment, final=True)
+            self._give_back()
 
         def on_end(row: Row) -> None:
             transcripts[row.number] = self._transcript(row, said[row.number], options)

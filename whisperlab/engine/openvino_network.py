@@ -222,7 +222,7 @@ class OpenvinoNetwork:
             whole = np.zeros((len(beside), begun.shape[1], length, begun.shape[3]), np.float32)
             whole[is_new, :, length - new.length :] = begun
             whole[~is_new, :, length - old.length :] = before
-            state.state = ov.Tensor(whole)
+            state.state = ov.Tensor(whole, shared_memory=True)  # it is copied there
         self._texts = _Texts([next(heard[int(one)]) for one in is_new], hidden, length)
 
     def _arrange(self) -> None:

@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Protocol
 
 from whisperlab.dataset.protocol import Dataset
-from whisperlab.device import give_back_memory, hardware
+from whisperlab.device import GivingBack, hardware
 from whisperlab.errors import WhisperlabError
 from whisperlab.experiment.batch_steps import BatchSteps
 from whisperlab.experiment.energy import EnergyMeter
@@ -42,10 +42,6 @@ from whisperlab.utterance import Outcome, Utterance
 DURATION_TOLERANCE = 0.05
 DURATION_TOLERANCE_SECONDS = 0.5
 """A recording that differs more, by share or by seconds, from its manifest is reported."""
-
-
-GIVE_BACK_SECONDS = 10.0
-"""How often memory that was freed goes back to the system: it takes some milliseconds."""
 
 SCORING_KEYS = ("profile", "metric", "resamples", "failures")
 """Top-level keys of a configuration that a finished run can take without inference."""
@@ -301,12 +297,10 @@ def _outcomes(
     transcriber, processes = experiment.transcriber, experiment.prepare_processes
     with closing(Preparers(transcriber.preparation, processes)) as preparers:
         steps = BatchSteps(transcriber, attempt, preparers if processes else None)
-        given_back = perf_counter()
+        give_back = GivingBack()
         for ready in ahead(batches, steps.prepare):
             yield steps.recognise(ready)
-            if perf_counter() - given_back > GIVE_BACK_SECONDS:
-                give_back_memory()
-                given_back = perf_counter()
+            give_back()
 
 
 def _check_durations(outcomes: Sequence[Outcome], declared: Mapping[str, float]) -> int:
