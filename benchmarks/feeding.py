@@ -83,7 +83,9 @@ class Seen:
 
     def memory(self) -> str:
         """Returns the MiB when warm, at most and at the end, and the MiB grown an hour of sound since."""
-        heard, resident = np.array([one for one in self.memories if one[0] >= WARM_SECONDS]).T
+        # When all is heard, its samples are given up.
+        counted = [one for one in self.memories if WARM_SECONDS <= one[0] < self.heard]
+        heard, resident = np.array(counted).T
         slope = 3600 * np.polyfit(heard, resident, 1)[0]
         return f"{resident[0]:.0f}, {resident.max():.0f}, {resident[-1]:.0f} | {slope:+.1f}"
 
