@@ -6,7 +6,7 @@ configuration. It does not know references, scores, ledgers or YAML.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Protocol, runtime_checkable
@@ -201,13 +201,10 @@ class Transcriber:
         for index, job in enumerate(jobs):
             if not job.pieces:
                 self._tell_done(index, jobs, listener)
-        # An engine may bound itself; who listens waits for the first pieces.
-        at_once = max(1, len(pieces) if watch is None and _rows(engine) else len(jobs))
-        for first in range(0, len(pieces), at_once):
-            chunk = pieces[first : first + at_once]
+        for first, end in _chunks(len(pieces), len(jobs), _rows(engine), listens=watch is not None):
             # Who joins would hold up the later pieces of those who were there before.
-            is_last = first + at_once >= len(pieces)
-            self._run(engine, jobs, chunk, listener, guests if is_last else None)
+            is_last = end == len(pieces)
+            self._run(engine, jobs, pieces[first:end], listener, guests if is_last else None)
         return [self._finish(job) for job in jobs]
 
     def _run(
@@ -315,6 +312,24 @@ class Transcriber:
             timed_out=job.timed_out,
             first_token_seconds=None if first is None else before_engine + first,
         )
+
+
+def _chunks(
+    n_pieces: int, n_jobs: int, rows: int | None, *, listens: bool
+) -> Iterator[tuple[int, int]]:
+    """Yields which pieces go to the engine together: first (in) and end (out).
+
+    An engine with ``rows`` bounds itself; who listens waits for the first pieces alone, then for
+    as many as fill the rows.
+
+    >>> list(_chunks(9, 1, 4, listens=True)), list(_chunks(9, 1, 4, listens=False))
+    ([(0, 1), (1, 5), (5, 9)], [(0, 9)])
+    """
+    first, size = 0, n_pieces if rows and not listens else n_jobs
+    while first < n_pieces:
+        end = min(n_pieces, first + size)
+        yield first, end
+        first, size = end, max(n_jobs, rows or 1)
 
 
 def _rows(engine: Engine) -> int | None:

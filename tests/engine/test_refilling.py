@@ -207,6 +207,31 @@ def test_pieces_of_a_cut_sound_join_and_keep_their_order(sounds: list[Waveform])
     assert [one.transcript and one.transcript.text for one in found] == [text for text, *_ in calm]
 
 
+def test_who_listens_hears_the_first_piece_alone_and_then_as_many_as_there_are_rows(
+    sounds: list[Waveform],
+) -> None:
+    settled: list[str] = []
+
+    class Telling:
+        def segment(self, index: int, segment: Segment, final: bool) -> None:
+            if final:
+                settled.append(segment.text.strip())
+
+        def cancelled(self, index: int) -> bool:
+            return False
+
+    cut = ("segmentation=fixed", "segmentation.window_seconds=5", "segmentation.overlap_seconds=0")
+    built = loaded("engine=openvino", "engine.rows=2", *cut)
+    pieces = built.segmentation.cut(sounds[2])
+    [found] = built.variant(ENGLISH).recognise([sounds[2]], Telling())
+    [(text, *_)] = told(loaded("engine=openvino", *cut), ENGLISH, [sounds[2]])
+    assert found.batch_size == 2
+    assert settled[0] == told(loaded("engine=openvino"), ENGLISH, pieces[:1])[0][0]
+    assert len(settled) == 1 + len(pieces) // 2
+    assert found.transcript is not None
+    assert " ".join(settled) == found.transcript.text == text
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_memory_goes_back_while_a_call_goes_on(
     sounds: list[Waveform], monkeypatch: pytest.MonkeyPatch
