@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -110,6 +111,18 @@ def test_a_sound_longer_than_a_window_is_taken_whole() -> None:
     features = LogMel(80)(samples)
     assert features.shape == (80, len(samples) // HOP_SAMPLES)
     assert np.abs(features - reference(samples, 80, len(samples))).max() <= BIT_CLOSE
+
+
+def test_a_long_sound_is_not_copied() -> None:
+    samples = np.zeros(120 * 16_000, np.float32)
+    log_mel = LogMel(80)
+    tracemalloc.start()
+    try:
+        features = log_mel(samples)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert most - features.nbytes < samples.nbytes / 2
 
 
 def test_features_need_no_torch() -> None:

@@ -96,12 +96,11 @@ class LogMel:
         """
         total = max(len(samples), at_least)
         features = np.empty((self.n_mels, total // HOP_SAMPLES), np.float32)
-        sound = mirrored(samples, total)
         heard = frames_heard(len(samples), features.shape[1])
-        frames = np.lib.stride_tricks.sliding_window_view(sound, FRAME_SAMPLES)[::HOP_SAMPLES]
         for start in range(0, heard, _BLOCK_FRAMES):
             stop = min(start + _BLOCK_FRAMES, heard)
-            spectrum = np.fft.rfft(frames[start:stop] * self._window)  # shape (n_frames, 201)
+            frames = _frames(samples, total, start, stop)
+            spectrum = np.fft.rfft(frames * self._window)  # shape (n_frames, 201)
             power = np.square(spectrum.real) + np.square(spectrum.imag)
             mels = self._filters @ power.T  # shape (n_mels, n_frames)
             np.log10(np.maximum(mels, POWER_FLOOR), out=features[:, start:stop])
@@ -118,6 +117,14 @@ class LogMel:
     def widened(part: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
         """Returns ``part`` of features with zeros behind it: ``n_frames`` wide."""
         return np.pad(part, ((0, 0), (0, n_frames - part.shape[1])))
+
+
+def _frames(samples: Samples, total: int, start: int, stop: int) -> NDArray[np.float32]:
+    """Returns frames ``start`` (in) to ``stop`` (out) of ``mirrored(samples, total)``, not all of it."""
+    first, last = start * HOP_SAMPLES, (stop - 1) * HOP_SAMPLES + FRAME_SAMPLES
+    before = max(0, first - _HALF_FRAME)  # what is mirrored in front of this part is in no frame
+    part = mirrored(samples[before:last], total - before)[first - before : last - before]
+    return np.lib.stride_tricks.sliding_window_view(part, FRAME_SAMPLES)[::HOP_SAMPLES]
 
 
 def frames_heard(n_samples: int, n_frames: int) -> int:
