@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 from decoder_processes import until
-from serve_replay import tone
+from serve_replay import replay, tone
 
+from whisperlab import device
 from whisperlab.audio import Waveform
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.serve.inbox import Inbox
-from whisperlab.serve.messages import Answered, Batch, Heard, Recipe, Reply, send_batch
+from whisperlab.serve.messages import Answered, Batch, Heard, Loaded, Recipe, Reply, send_batch
 from whisperlab.serve.queueing import Ticket
 from whisperlab.serve.run import Bell, Entrance, Run
-from whisperlab.serve.worker import _Run
+from whisperlab.serve.worker import _load_and_answer, _Run
 from whisperlab.serve.worker_process import WorkerLostError, WorkerProcess
 from whisperlab.transcriber import Recognition
 from whisperlab.transcript import Segment
@@ -203,3 +204,23 @@ def child_run(*sent: tuple[int, bool]) -> tuple[_Run, Inbox]:
 
 def _answer_nothing(recognition: Recognition) -> Reply:
     raise AssertionError(recognition)
+
+
+def test_a_worker_gives_memory_back_between_its_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[None] = []
+    monkeypatch.setattr(device, "GIVE_BACK_SECONDS", 0.0)
+    monkeypatch.setattr(device, "give_back_memory", lambda: given.append(None))
+    mine, theirs = Pipe()
+    config = dict(replay("x", "engine.default_text=one").config)
+    worker = Thread(target=_load_and_answer, args=(config, theirs, RawArray("b", 4)))
+    worker.start()
+    assert isinstance(mine.recv(), Loaded)
+    for number in (1, 2):
+        send_batch(mine, Batch([tone(number)], [0], ENGLISH))
+        said = mine.recv()
+        while not isinstance(said, Answered):
+            said = mine.recv()
+    mine.close()
+    worker.join(PATIENCE_SECONDS)
+    assert not worker.is_alive()
+    assert len(given) == 2

@@ -20,7 +20,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from whisperlab.audio import Waveform
 from whisperlab.config.build import build_transcriber
-from whisperlab.device import resolve
+from whisperlab.device import GivingBack, resolve
 from whisperlab.engine.protocol import Independent, Refilling
 from whisperlab.errors import ConfigError, ModelError, UnsupportedOptionError, WhisperlabError
 from whisperlab.segmentation.silero_vad import is_installed, load_detector
@@ -138,9 +138,10 @@ def _load_and_answer(
     connection.send(Loaded(transcriber.load_seconds or 0.0, kind, joins, rows, independent))
     variants: dict[Recipe, Transcriber] = {}
     inbox = Inbox(connection)
+    give_back = GivingBack()  # batches of ever other sizes leave gaps
     # A call each, so that no sound stays in memory while the next is waited for.
     while _answer_one(transcriber, variants, connection, flags, inbox):
-        continue
+        give_back()
 
 
 def _leave_with_parent() -> None:
