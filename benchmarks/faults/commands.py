@@ -76,7 +76,9 @@ COMMANDS = {
     "evaluation on two ranks of torchrun": Command(
         (*EVAL, "executor=torchrun"), "run_dir", content
     ),
-    "sweep of three": Command((*EVAL, "-m", "dataset.subset=4,6,8"), "run_dir", _swept),
+    "sweep of three": Command(
+        (EVAL[0], "-m", *EVAL[1:], "dataset.subset=4,6,8"), "run_dir", _swept
+    ),
 }
 
 

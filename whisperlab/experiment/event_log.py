@@ -41,6 +41,8 @@ def run_log(path: Path) -> Iterator[None]:
 class JsonLinesHandler(logging.FileHandler):
     """Appends each record as ``{"time", "level", "event", ...}``; extra fields come from ``fields``."""
 
+    stream = None  # logging flushes at the exit what a stop signal left half made
+
     def __init__(self, path: Path) -> None:
         try:
             super().__init__(path, mode="a", encoding="utf-8")

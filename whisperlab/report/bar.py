@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -43,7 +44,9 @@ class StderrBar:
         try:
             self._bar.start()
         except BaseException:  # a stop signal: the terminal must get its cursor back
-            self._bar.stop()
+            with suppress(IndexError):  # rich takes back what it has not put there yet
+                self._bar.stop()
+            self.console.show_cursor(True)
             raise
         return self
 
