@@ -7,6 +7,12 @@ import sys
 
 import pytest
 
+
+def command(code: str) -> subprocess.CompletedProcess[str]:
+    """Runs ``code`` in a process of its own."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+
 CODE = """
 import os, signal, sys
 from whisperlab.config.command import raise_if_stopped, run_command
@@ -28,9 +34,7 @@ sys.exit(run_command("eval", task))
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_swallowed_stop_is_raised_again_between_batches(name: str, code: int) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-c", CODE.format(name=name)], capture_output=True, text=True, check=False
-    )
+    finished = command(CODE.format(name=name))
     assert finished.returncode == code, finished.stderr
 
 
@@ -59,10 +63,7 @@ sys.exit(run_command("eval", task))
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_of_a_stop_that_cannot_raise_nothing_is_said_but_of_a_mistake(name: str, code: int) -> None:
-    finished = subprocess.run(
-        [sys.executable, "-c", UNRAISABLE.format(name=name)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    finished = command(UNRAISABLE.format(name=name))
     assert finished.returncode == code, finished.stderr
     assert finished.stderr.count("Traceback") == 1
     assert "ZeroDivisionError" in finished.stderr
