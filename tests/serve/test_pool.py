@@ -189,6 +189,18 @@ def test_an_independent_engine_shares_batches_in_low_precision_and_says_the_same
     assert [one.text for one in texts if one] == [alone.transcribe(sound).text for sound in sounds]
 
 
+def test_another_engine_shares_no_batch_in_low_precision() -> None:
+    low, seen = configuration("low", "device=cpu", "quantization=dynamic_int8"), Seen()
+    recipe = Recipe(DecodeOptions(language="en"))
+    batching = ("serve.batch.max_size=4", "serve.batch.window_ms=500")
+    with open_pool([low], seen, *batching) as pool, pool.lease(low) as lane:
+        lane.loaded.result(PATIENCE_SECONDS)
+        tickets = [lane.submit(tone(n), recipe, "a") for n in range(3)]
+        for ticket in tickets:
+            ticket.result.result(PATIENCE_SECONDS)
+    assert seen.batches == [1, 1, 1]
+
+
 def test_batching_follows_precision_mode_and_what_was_measured() -> None:
     automatic = settings_of().batch
     plain = replay("x")
