@@ -102,7 +102,7 @@ class OpenvinoNetwork:
             for name, whole in self._windows.items():
                 self._encoder.set_tensor(name, _part(whole, slot, slot + 1))
             self._encoder.set_tensor("features", ov.Tensor(np.ascontiguousarray(window[None])))
-            self._encoder.infer()
+            _run(self._encoder)
         for slot in free[len(windows) :]:
             self._slots[slot] = FREE
         return numbers
@@ -162,7 +162,7 @@ class OpenvinoNetwork:
         embedded = self._embed(ids[None], np.arange(len(ids))[None])
         self._aligner.set_tensor("embedded", ov.Tensor(embedded))
         self._aligner.set_tensor("mask", ov.Tensor(_causal(len(ids))[None, None]))
-        self._aligner.infer()
+        _run(self._aligner)
         attention: Floats = self._aligner.get_tensor("attention").data
         return attention
 
@@ -185,7 +185,7 @@ class OpenvinoNetwork:
         request.set_tensor("mask", ov.Tensor(np.ascontiguousarray(mask)))
         request.set_tensor("sources", ov.Tensor(sources.astype(np.int32)))
         request.set_tensor("read", ov.Tensor(np.array(read, np.int32)))
-        request.infer()
+        _run(request)
         logits: Floats = request.get_tensor("logits").data
         return logits
 
@@ -261,6 +261,11 @@ class OpenvinoNetwork:
     def _request(self, model: ov.Model, further: Mapping[str, str]) -> ov.InferRequest:
         settings = {**self._settings, **further}
         return self._core.compile_model(model, "CPU", settings).create_infer_request()
+
+
+def _run(request: ov.InferRequest) -> None:
+    """Infers; unless told to share, the binding would copy every output into new memory besides."""
+    request.infer(share_outputs=True)
 
 
 def _settings(*, half: bool, threads: int | None) -> Mapping[str, Any]:
