@@ -88,6 +88,8 @@ class OpenvinoNetwork:
         self._windows: dict[str, ov.Tensor] = {}
         self._slots: list[int] = []
         """The window that lies in each slot of the memory, or `FREE`."""
+        self._seen: slice | None = None
+        """The slots that the decoder's inputs are."""
         self._texts = _Texts()
         self._no_mask = np.zeros((1, 1, 1, 2 * shape.target_positions), np.float32)
         give_back_memory()  # what the building of the graphs has freed
@@ -237,8 +239,12 @@ class OpenvinoNetwork:
                     for whole in self._windows.values():
                         _swap(whole, slot, other)
                     self._slots[slot], self._slots[other] = window, self._slots[slot]
+        slots = slice(first, first + len(wanted))
+        if slots == self._seen:
+            return
         for name, whole in self._windows.items():
-            self._decoder.set_tensor(name, _part(whole, first, first + len(wanted)))
+            self._decoder.set_tensor(name, _part(whole, slots.start, slots.stop))
+        self._seen = slots
 
     def _make_room(self, n_windows: int, n_positions: int, kept: Sequence[int]) -> None:
         """Makes the memory large enough; the windows ``kept`` stay where they lie."""
@@ -247,6 +253,7 @@ class OpenvinoNetwork:
         if known is not None and known.shape[0] >= n_windows and known.shape[-1] == n_positions:
             return
         old, slots = self._windows, self._slots
+        self._seen = None
         self._windows = {
             f"{kind}.{layer}": ov.Tensor(self._memory, sizes)
             for layer in range(self._shape.decoder_layers)

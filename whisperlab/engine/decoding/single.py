@@ -61,6 +61,7 @@ class Batch:
 
     def __init__(self, network: Network, rules: Mapping[bool, Rules], end: int) -> None:
         self._network = network
+        self._choosing = network if isinstance(network, ChoosingNetwork) else None
         self._rules = rules
         self._end = end
         self._rows: list[Writing | None] = []
@@ -97,9 +98,9 @@ class Batch:
         rows = [row for row in (self._rows[source] for source in kept) if row is not None]
         self._rows = list(rows)
         tokens = [row.tokens[-1] for row in rows]
-        if isinstance(self._network, ChoosingNetwork) and not any(row.temperature for row in rows):
+        if self._choosing and not any(row.temperature for row in rows):
             bans = [self._rules[row.timestamps].ban(row.tokens) for row in rows]
-            self._take(rows, self._network.choose(tokens, kept, self._rules[False], bans))
+            self._take(rows, self._choosing.choose(tokens, kept, self._rules[False], bans))
         else:
             self._take(rows, self._choose(self._network.step(tokens, kept), rows))
 
