@@ -105,7 +105,7 @@ def test_temperature_zero_keeps_the_configurations_fallback_and_another_replaces
 
 
 @pytest.mark.parametrize(
-    "written", ["NaN", "1e999", "-0.1", "5", "0x1", "inf", "", " 0", "0,5", "1_0"]
+    "written", ["NaN", "1e999", "-0.1", "5", "0x1", "inf", "", " 0", "0,5", "1_0", "\u0660"]
 )
 def test_what_is_no_temperature_is_refused(written: str) -> None:
     assert refusal(temperature=written) == ("invalid_value", "temperature")
@@ -175,6 +175,7 @@ def test_voice_activity_detection_takes_its_settings_in_brackets_or_as_json() ->
         {"chunking_strategy": "[" * 9000},
         {"chunking_strategy": '{"type": "other"}'},
         {"chunking_strategy[threshold]": "0.5"},
+        {"chunking_strategy": "auto", "chunking_strategy[type]": "other"},
         {"chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "2"},
         {"chunking_strategy[type]": "server_vad", "chunking_strategy[speed]": "2"},
     ],
@@ -191,6 +192,10 @@ def test_speakers_cannot_be_told_apart_and_it_is_said() -> None:
 
 def test_unknown_fields_are_named_and_refused_where_strictness_is_asked_for() -> None:
     assert read(evil="1", beem="2").ignored == ("beem", "evil")
+    numbered = {"timestamp_granularities[0]": "word", "temperature[a]": "9"}  # as PHP writes lists
+    assert understand(numbered).ignored == ("temperature[a]", "timestamp_granularities[0]")
+    settings = {"chunking_strategy[type]": "server_vad", "chunking_strategy[threshold]": "0.4"}
+    assert understand(settings, strict=True).ignored == ()
     with pytest.raises(ApiError) as refused:
         understand({"evil": "1"}, strict=True)
     assert (refused.value.code, refused.value.param) == ("invalid_value", "evil")

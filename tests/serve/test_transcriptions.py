@@ -81,6 +81,13 @@ def test_an_errors_answer_carries_them_too(quick: Running) -> None:
     assert "decode;dur=" in refused.headers["server-timing"]
 
 
+def test_what_the_engine_cannot_tell_is_refused_under_the_name_of_what_asked(
+    quick: Running,
+) -> None:
+    error = ask(quick, wav(1), **{"include[]": "logprobs"}).json()["error"]
+    assert (error["code"], error["param"]) == ("unsupported_value", "include")
+
+
 def test_the_predecessors_json_body_gives_the_same_answer(quick: Running) -> None:
     import base64
 

@@ -34,7 +34,7 @@ KNOWN_FIELDS: Final = frozenset(
         "timestamp_granularities", "stream", "chunking_strategy", *DIARISING,
     }
 )  # fmt: skip
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?")
+_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,3})?", re.ASCII)
 _TRUE, _FALSE = frozenset({"true", "1"}), frozenset({"false", "0"})
 
 
@@ -135,7 +135,9 @@ def _one(fields: Mapping[str, Sequence[str]], name: str) -> str | None:
 
 
 def _unknown(fields: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    return tuple(sorted(name for name in fields if name.partition("[")[0] not in KNOWN_FIELDS))
+    """Returns the fields that nobody knows; ``chunking_strategy`` alone has settings in brackets."""
+    settings = "chunking_strategy["
+    return tuple(sorted(n for n in fields if n not in KNOWN_FIELDS and not n.startswith(settings)))
 
 
 def _configuration(name: str | None, offer: Offer) -> Configuration:
@@ -282,7 +284,7 @@ def _chunking(fields: Mapping[str, Sequence[str]]) -> Segmentation | None:
         return None
     if plain is not None and plain != "auto":
         bracketed |= _written_strategy(plain)
-    elif plain is None and bracketed.get("type") != "server_vad":
+    elif bracketed.get("type", plain and "server_vad") != "server_vad":
         raise _choice(bracketed.get("type", ""), ("auto", "server_vad"), param)
     return _voice_segmentation(bracketed)
 

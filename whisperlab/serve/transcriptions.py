@@ -53,6 +53,7 @@ _PARAM_OF_OPTION: Final = {
     "language": "language",
     "timestamps": "timestamp_granularities",
     "task": "model",
+    "include": "include",
 }
 
 
@@ -273,7 +274,7 @@ def checked(reply: Reply, limit_seconds: float) -> Transcript:
     if reply.timed_out:
         raise inference_timeout(limit_seconds)
     if reply.transcript is None:
-        option = re.match(r"decode\.(\w+)", reply.message)
+        option = re.match(r"(?:decode\.|(?=include=))(\w+)", reply.message)
         param = _PARAM_OF_OPTION.get(option.group(1)) if option is not None else "file"
         raise from_failure(reply.code or "internal_error", reply.message, param)
     if reply.transcript.finish is Finish.CANCELLED:

@@ -207,7 +207,9 @@ def _reply(transcriber: Transcriber, recognition: Recognition, recipe: Recipe) -
     if recipe.spell and transcript is not None:
         engine = transcriber.load()
         if not isinstance(engine, Spelling):
-            raise UnsupportedOptionError("this engine knows no log probabilities of tokens")
+            raise UnsupportedOptionError(
+                "include=logprobs: this engine knows no log probabilities of tokens; leave it out"
+            )
         tokens = tuple(
             Token(content, logprob)
             for segment in transcript.segments
