@@ -105,6 +105,28 @@ def test_words_settle_while_the_microphone_is_open(app: Running, browser: Any) -
         assert final.input_value().startswith("one four six zero zero")
 
 
+def test_a_record_pressed_twice_opens_one_microphone_and_stop_closes_it(
+    app: Running, browser: Any
+) -> None:
+    with open_page(browser, app.base_url) as page:
+        page.evaluate("""() => {
+            window.streams = [];
+            const media = navigator.mediaDevices, open = media.getUserMedia.bind(media);
+            media.getUserMedia = async wanted => {
+                await new Promise(resolve => setTimeout(resolve, 300)); // a person is asked
+                const stream = await open(wanted);
+                window.streams.push(stream);
+                return stream;
+            };
+        }""")
+        panel = show_tab(page, "Live")
+        panel.get_by_role("button", name="Record", exact=True).dblclick()
+        press(panel, "Stop")
+        panel.get_by_role("button", name="Record", exact=True).wait_for()
+        tracks = page.evaluate("streams.map(stream => stream.getTracks()[0].readyState)")
+        assert tracks == ["ended"]
+
+
 def test_two_configurations_are_compared_word_by_word(app: Running, browser: Any) -> None:
     with open_page(browser, app.base_url) as page:
         panel = compare(page, DEMO / "digits-02.flac", "five six")

@@ -85,6 +85,15 @@ def test_the_comparison_counts_as_the_evaluation_does(client: Client) -> None:
     assert "<del>six</del><ins>two</ins>" in shown
 
 
+def test_a_file_that_is_cut_is_said_to_be(client: Client, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.flac"
+    cut.write_bytes(CLIP.read_bytes()[:-2000])
+    for path, truncated in ((cut, True), (CLIP, False)):
+        _, _, details, _, state = transcribe(client, path)
+        assert ("only its readable part was heard" in state) == truncated
+        assert details["audio_truncated"] == truncated
+
+
 def test_two_recordings_at_a_time_do_not_see_each_other(page: Running) -> None:
     one, other, silent = (Client(page.base_url, verbose=False) for _ in range(3))
     sounds = [decode(DEMO / f"digits-0{n}.flac").samples for n in (2, 3)]

@@ -106,6 +106,18 @@ async def test_a_browser_is_asked_and_its_cookie_is_no_key(keys_file: Path) -> N
         assert (await browser.get("/", headers=BROWSER)).status_code == 401
 
 
+async def test_cookies_of_other_programs_do_not_end_a_session(keys_file: Path) -> None:
+    async with through(KeyRing(keys_file)) as browser:
+        await browser.post("/login", data={"key": KEY})
+        token = browser.cookies[COOKIE]
+        browser.cookies.clear()
+        for other in ('state={"a": 1}', "a@b=1", "\u00e4=1", "alone"):
+            cookies = f"{other}; {COOKIE}={token}".encode()
+            headers = {b"accept": b"text/html", b"cookie": cookies}
+            answer = await browser.get("/", headers=headers)
+            assert answer.text == "inside as alice", other
+
+
 @pytest.mark.parametrize(
     ("typed", "said"), [("", "Type your key."), ("wl_nobody", "Incorrect API key provided.")]
 )

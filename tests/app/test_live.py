@@ -36,6 +36,13 @@ def wav(seconds: float, rate_hz: int = RATE_HZ, channels: int = 1, width: int = 
     return written.getvalue()
 
 
+def with_rate(rate_hz: int) -> bytes:
+    """A recording whose header says so."""
+    written = bytearray(wav(0.1))
+    written[24:28] = rate_hz.to_bytes(4, "little")
+    return bytes(written)
+
+
 def piece(samples: Samples) -> bytes:
     written = io.BytesIO()
     with wave.open(written, "wb") as file:
@@ -153,6 +160,8 @@ def test_a_recording_keeps_every_sample_and_one_channel() -> None:
         (b"RIFF" + b"\0" * 100, "invalid_audio"),
         (wav(0.1, width=1), "invalid_audio"),
         (b"R" * ((1 << 21) + 1), "file_too_large"),
+        (with_rate(0), "invalid_sample_rate"),
+        (with_rate(0xFFFFFFFF), "invalid_sample_rate"),
     ],
 )
 def test_what_is_no_piece_of_a_recording_is_refused(chunk: bytes, code: str) -> None:

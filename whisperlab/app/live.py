@@ -25,6 +25,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from whisperlab.audio import AudioLimits
 from whisperlab.serve.problems import ApiError
 
 PAUSE_SECONDS: Final = 0.6
@@ -54,6 +55,7 @@ SILENT_LEVEL: Final = 1.0
 SAMPLE_BYTES: Final = 2
 MAX_CHUNK_BYTES: Final = 1 << 21
 MAX_RECORDING_SECONDS: Final = 3600.0
+LIMITS: Final = AudioLimits()
 
 Sound = NDArray[np.int16]
 
@@ -100,6 +102,9 @@ class Recording:
                 frames = sound.readframes(MAX_CHUNK_BYTES)
         except (wave.Error, EOFError) as error:
             raise ApiError("invalid_audio", "Expected a recording as WAV.", "file") from error
+        if not LIMITS.min_rate_hz <= rate <= LIMITS.max_rate_hz:  # or an hour has no end
+            expected = f"{LIMITS.min_rate_hz} to {LIMITS.max_rate_hz} Hz"
+            raise ApiError("invalid_sample_rate", f"Expected a recording of {expected}.", "file")
         if self.rate_hz not in (0, rate):
             raise ApiError("invalid_audio", "The sample rate changed while recording.", "file")
         self.rate_hz = rate

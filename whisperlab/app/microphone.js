@@ -84,20 +84,23 @@ const hear = batch => {
 };
 
 const start = async () => {
+  answered = false; // a second press begins nothing while the browser asks for the microphone
   note.textContent = '';
+  let opened;
   try {
-    stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    opened = await navigator.mediaDevices.getUserMedia({ audio: true });
   } catch (error) {
+    answered = true;
     note.textContent = 'No microphone: there is none, or this page may not use it (see the address bar).';
     return;
   }
   let source;
   try {
     context = new AudioContext({ sampleRate: RATE_HZ });
-    source = context.createMediaStreamSource(stream);
+    source = context.createMediaStreamSource(opened);
   } catch (error) { // a browser that does not resample a microphone
     context = new AudioContext();
-    source = context.createMediaStreamSource(stream);
+    source = context.createMediaStreamSource(opened);
   }
   const module = URL.createObjectURL(new Blob([BATCHER], { type: 'text/javascript' }));
   await context.audioWorklet.addModule(module);
@@ -106,6 +109,7 @@ const start = async () => {
   batcher.port.onmessage = message => hear(message.data);
   source.connect(batcher);
   [samples, length] = [[], 0];
+  stream = opened;
   say('start_recording', 'begin');
   show('Stop', true);
 };

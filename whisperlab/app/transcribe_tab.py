@@ -34,7 +34,7 @@ from whisperlab.report import notation
 from whisperlab.serve.problems import ApiError
 from whisperlab.stopwatch import Stopwatch
 from whisperlab.subtitles import FORMATS
-from whisperlab.transcript import Segment, Transcript
+from whisperlab.transcript import Finish, Segment, Transcript
 
 Row = list[float | str]
 """Start and end in seconds, text."""
@@ -204,6 +204,7 @@ def _finished(speech: Speech, name: str, heard: Heard, waveform: Waveform, drawn
         "language": transcript.language,
         "finish": transcript.finish.value,
         "audio_seconds": waveform.duration_seconds,
+        "audio_truncated": waveform.truncated,
         "seconds_by_stage": {stage: round(s, 4) for stage, s in heard.timings.items()},
         "segments": [asdict(segment) for segment in transcript.segments],
     }
@@ -214,6 +215,10 @@ def _finished(speech: Speech, name: str, heard: Heard, waveform: Waveform, drawn
         if transcript.text
         else "No speech was heard."
     )
+    if waveform.truncated:
+        state += " The file is cut or damaged: only its readable part was heard."
+    if transcript.finish is Finish.TRUNCATED:
+        state += " The model stopped at its token limit: text is missing."
     return (
         transcript.text,
         _rows(transcript.segments),
