@@ -43,10 +43,17 @@ CASES = {
     "words of beams": replace(ENGLISH, timestamps="word", beam_size=2),
     "fallback": FALLBACK,
     "silence": replace(ENGLISH, logprob_threshold=-0.01, no_speech_threshold=0.0),
+    "silence at the token cap": replace(
+        ENGLISH, logprob_threshold=-0.01, no_speech_threshold=0.0, max_new_tokens=2
+    ),
+    "a cap beyond what the prompt leaves": replace(ENGLISH, prompt="one two", max_new_tokens=444),
 }
 LONG_CASES = {
     "greedy": ENGLISH,
     "conditioned": replace(ENGLISH, prompt="one two", condition_on_previous_text=True),
+    "a cap beyond what the context leaves": replace(
+        ENGLISH, condition_on_previous_text=True, max_new_tokens=444
+    ),
 }
 
 
@@ -238,9 +245,12 @@ def test_what_the_engine_cannot_do_is_refused_when_it_is_built() -> None:
         build_transcriber(compose("transcriber", ["engine=openvino", "device=cuda"]))
 
 
-def test_a_language_that_the_checkpoint_does_not_know_is_refused(strings: list[Waveform]) -> None:
+@pytest.mark.parametrize("engine", ["openvino", "hf"])
+def test_a_language_that_the_checkpoint_does_not_know_is_refused(
+    strings: list[Waveform], engine: str
+) -> None:
     with pytest.raises(UnsupportedOptionError, match=r"decode\.language=xx"):
-        loaded("openvino").variant(DecodeOptions(language="xx")).recognise([strings[0]])
+        loaded(engine).variant(DecodeOptions(language="xx")).recognise([strings[0]])
 
 
 @pytest.mark.parametrize(

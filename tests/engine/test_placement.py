@@ -9,6 +9,7 @@ from transformers import WhisperTokenizer
 
 from whisperlab.audio import decode
 from whisperlab.device import Device, Quantization
+from whisperlab.engine.decoding.vocabulary import read_vocabulary
 from whisperlab.engine.hf import HfEngine, HfSettings
 from whisperlab.engine.log_mel import LogMel
 from whisperlab.engine.model import EMBEDDED_FOLDER, ModelSpec
@@ -45,7 +46,7 @@ def test_layers_on_disk_and_in_memory_decode_as_one(
     model.watch()
     assert set(model.hf_device_map.values()) == {"cpu", "disk"}
     tokenizer = WhisperTokenizer.from_pretrained(FOLDER)
-    spread = HfEngine(model, tokenizer, LogMel(80), multilingual=True)
+    spread = HfEngine(model, tokenizer, read_vocabulary(FOLDER), LogMel(80), multilingual=True)
     expected = whole.transcribe(batch, options, SilentWatch())
     got = spread.transcribe(batch, options, SilentWatch())
     assert [one.segments for one in got] == [one.segments for one in expected]

@@ -19,6 +19,7 @@ from pydantic.dataclasses import dataclass
 from whisperlab.audio import SAMPLE_RATE_HZ, Waveform
 from whisperlab.device import Device, Quantization, require, resolve
 from whisperlab.engine.decoding.outcome import DecodedSegment
+from whisperlab.engine.decoding.vocabulary import Vocabulary, read_vocabulary
 from whisperlab.engine.log_mel import FRAME_SAMPLES, HOP_SAMPLES, WINDOW_SAMPLES, LogMel
 from whisperlab.engine.model import ModelSpec, require_known_language
 from whisperlab.engine.model import resolve as resolve_model
@@ -31,9 +32,6 @@ from whisperlab.transcript import Finish, Segment, Transcript
 
 WINDOW_SECONDS = 30.0
 """What one encoder pass hears (Radford et al. 2022, section 2.2); longer sound is long form."""
-
-MAX_PROMPT_TOKENS = 223
-"""Half of the decoder's 448 positions less <|startofprev|> (openai/whisper ``decoding.py``)."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", strict=True))
@@ -80,7 +78,13 @@ class HfSettings:
         model.generation_config.max_length = model.config.max_target_positions
         model.watch()
         log_mel = self._log_mel(processor.feature_extractor)
-        return HfEngine(model, processor.tokenizer, log_mel, multilingual=self.model.multilingual)
+        return HfEngine(
+            model,
+            processor.tokenizer,
+            read_vocabulary(folder),
+            log_mel,
+            multilingual=self.model.multilingual,
+        )
 
     def _log_mel(self, extractor: Any) -> LogMel:
         """Returns our features, if they are what the checkpoint was trained on."""
@@ -108,13 +112,22 @@ class HfEngine:
 
     sample_rate = SAMPLE_RATE_HZ
 
-    def __init__(self, model: Any, tokenizer: Any, log_mel: LogMel, *, multilingual: bool) -> None:
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        vocabulary: Vocabulary,
+        log_mel: LogMel,
+        *,
+        multilingual: bool,
+    ) -> None:
         from transformers.models.whisper.tokenization_whisper import LANGUAGES
 
         self._language_names: dict[str, str] = LANGUAGES
         self._model = model
         self._log_mel = log_mel
         self._tokenizer = tokenizer
+        self._vocabulary = vocabulary
         self._multilingual = multilingual
         ends = model.generation_config.eos_token_id
         self._ends: list[int] = ends if isinstance(ends, list) else [ends]
@@ -211,6 +224,7 @@ class HfEngine:
             lambda row: watch.cancelled(group[row]),
             lambda tokens: self._decode(self._text_tokens(tokens)),
             tries_allowed=len(options.temperatures),
+            max_new_tokens=options.max_new_tokens,
             margins=margins,
         )
 
@@ -317,6 +331,8 @@ class HfEngine:
             # The winning beam's scores are where its log probabilities are.
             chosen |= {"return_dict_in_generate": True, "output_scores": True}
         if self._multilingual:
+            if options.language is not None:
+                self._vocabulary.language_id(options.language)
             chosen |= {"language": options.language, "task": options.task}
         if options.max_new_tokens is not None:
             chosen["max_new_tokens"] = options.max_new_tokens
@@ -329,10 +345,10 @@ class HfEngine:
             ids = self._tokenizer.get_prompt_ids(prompt, return_tensors="pt")
         except ValueError as error:
             raise UnsupportedOptionError(f"decode.prompt: {error}; leave it out") from error
-        if len(ids) > MAX_PROMPT_TOKENS + 1:
+        limit = self._vocabulary.longest_context
+        if len(ids) > limit + 1:  # <|startofprev|> is not the prompt's
             raise UnsupportedOptionError(
-                f"decode.prompt: expected at most {MAX_PROMPT_TOKENS} tokens, got {len(ids) - 1}; "
-                "shorten it"
+                f"decode.prompt: expected at most {limit} tokens, got {len(ids) - 1}; shorten it"
             )
         return ids.to(self._model.device)
 

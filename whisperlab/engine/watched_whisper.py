@@ -37,13 +37,15 @@ class Following:
 
     ``on_segment(row, segment)`` hears each segment when its window has been decoded;
     ``is_cancelled(row)`` is asked at every decode step; ``decode(tokens)`` gives the text of ids
-    without <|endoftext|>; ``tries_allowed`` is the number of temperatures.
+    without <|endoftext|>; ``tries_allowed`` is the number of temperatures, ``max_new_tokens`` the
+    cap of a window's text.
     """
 
     on_segment: Callable[[int, DecodedSegment], None]
     is_cancelled: Callable[[int], bool]
     decode: Callable[[Sequence[int]], str]
     tries_allowed: int
+    max_new_tokens: int | None = None
     margins: Margins | None = None
     """Where the choices of a batch of short sounds are watched for near ties."""
     cancelled: set[int] = field(default_factory=set)
@@ -220,6 +222,15 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
             for rule in rules
         ]
 
+    def _set_max_new_tokens_and_length(
+        self, config: Any, decoder_input_ids: torch.Tensor, generation_config: Any
+    ) -> None:
+        """As transformers', which refuses a cap that a window's prompt leaves no room for."""
+        if self.following.max_new_tokens is not None:
+            room = config.max_target_positions - decoder_input_ids.shape[-1]
+            generation_config.max_new_tokens = min(self.following.max_new_tokens, room)
+        super()._set_max_new_tokens_and_length(config, decoder_input_ids, generation_config)
+
     def _need_fallback(
         self,
         seek_sequence: torch.Tensor,
@@ -252,7 +263,8 @@ class WatchedWhisper(WhisperForConditionalGeneration):  # type: ignore[misc] # t
             temperature,
             unsure=needs_fallback,
         )
-        if not (ended or again or row in following.cancelled):
+        # a window that is skipped as silence leaves no text that could be cut
+        if not (ended or again or should_skip or row in following.cancelled):
             following.truncated.add(row)
         return needs_fallback, should_skip
 
