@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from whisperlab.audio import AudioLimits, Source, waveform_of
+from whisperlab.audio import SAMPLE_RATE_HZ, AudioLimits, Source, Waveform, waveform_of
 from whisperlab.errors import AudioError, ConfigError, ModelError, WhisperlabError
 from whisperlab.jobs import Job
 from whisperlab.preprocess.protocol import Preprocessor
@@ -40,6 +40,7 @@ class Preparation:
             with job.stopwatch.stage("preprocess"):
                 for step in self.preprocessors:
                     waveform = step(waveform)
+                _require_rate(waveform)
                 job.pieces = self.segmentation.cut(waveform)
         except (ConfigError, ModelError):
             raise
@@ -52,3 +53,12 @@ class Preparation:
             )
             job.error.__cause__ = error
         return job
+
+
+def _require_rate(waveform: Waveform) -> None:
+    if waveform.sample_rate != SAMPLE_RATE_HZ:
+        raise AudioError(
+            f"expected {SAMPLE_RATE_HZ} Hz, got a waveform at {waveform.sample_rate} Hz; resample "
+            "it first, or pass the file",
+            code="invalid_sample_rate",
+        )

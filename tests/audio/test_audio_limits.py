@@ -70,7 +70,9 @@ def test_exactly_100_ms_is_long_enough_at_every_common_rate() -> None:
 
 
 def test_zero_samples_are_too_short_even_without_a_minimum() -> None:
-    assert code_of(AudioLimits(min_seconds=0).check_too_short, 0, 16_000) == "audio_too_short"
+    with pytest.raises(AudioError, match="at least one sample") as caught:
+        AudioLimits(min_seconds=0).check_too_short(0, 16_000)
+    assert caught.value.code == "audio_too_short"
 
 
 def test_an_hour_passes_and_a_sample_more_does_not() -> None:

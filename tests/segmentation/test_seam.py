@@ -66,6 +66,7 @@ def test_a_segment_that_a_seam_cuts_loses_what_held_for_the_whole_alone() -> Non
     second = Segment(
         *(3.2, 7.0, " two three four"),
         tokens=(8, 9, 10),
+        token_logprobs=(-0.1, -0.2, -0.9),
         avg_logprob=-0.4,
         temperature=0.2,
         words=(Word(3.2, 3.8, " two"), Word(4.0, 4.8, " three"), Word(6.0, 7.0, " four")),
@@ -77,6 +78,7 @@ def test_a_segment_that_a_seam_cuts_loses_what_held_for_the_whole_alone() -> Non
     assert (right.start, right.end, right.text) == (6.0, 7.0, " four")
     assert right.words == (Word(6.0, 7.0, " four"),)
     assert (right.tokens, right.avg_logprob, right.compression_ratio) == ((), None, None)
+    assert right.token_logprobs == ()
     assert right.temperature == 0.2
 
 

@@ -108,8 +108,9 @@ class AudioLimits:
     def check_too_short(self, frames: int, rate_hz: float) -> None:
         """Raises ``audio_too_short`` for less than ``min_seconds``."""
         if frames == 0 or frames / rate_hz < self.min_seconds:
+            least = f"{self.min_seconds:g} s" if self.min_seconds else "one sample"
             raise AudioError(
-                f"expected at least {self.min_seconds:g} s of sound, got {frames / rate_hz:g} s; "
+                f"expected at least {least} of sound, got {frames / rate_hz:g} s; "
                 "send a longer recording",
                 code="audio_too_short",
             )

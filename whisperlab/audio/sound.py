@@ -14,6 +14,7 @@ import numpy as np
 from whisperlab.audio.decode import decode
 from whisperlab.audio.limits import AudioLimits
 from whisperlab.audio.waveform import Samples, Waveform
+from whisperlab.errors import AudioError
 from whisperlab.stopwatch import Stopwatch
 
 
@@ -34,7 +35,7 @@ def waveform_of(source: Source, limits: AudioLimits, stopwatch: Stopwatch) -> Wa
     """Returns the sound of ``source``; what is decoded passes the door's ``limits``.
 
     Raises:
-        AudioError: as `decode`.
+        AudioError: as `decode`; ``invalid_samples`` for what is no sound at all.
     """
     if isinstance(source, Waveform):
         return source
@@ -42,4 +43,10 @@ def waveform_of(source: Source, limits: AudioLimits, stopwatch: Stopwatch) -> Wa
         return Waveform(source)
     if isinstance(source, Sound):
         return source.waveform(limits, stopwatch)
+    if not isinstance(source, str | bytes | os.PathLike):
+        raise AudioError(
+            "expected a path, the bytes of a file, a Waveform or float32 samples, "
+            f"got {type(source).__name__}",
+            code="invalid_samples",
+        )
     return decode(Path(source) if isinstance(source, str) else source, limits, stopwatch=stopwatch)

@@ -72,9 +72,9 @@ def join_pieces(pieces: Sequence[Waveform], transcripts: Sequence[Transcript]) -
 
     At each seam with shared sound the transcripts are joined inside it, away from its ends, where
     each of them heard a word cut off. Segments come out in order, do not overlap and stay inside
-    their piece. A segment that a seam cuts loses what holds for the whole alone (tokens,
-    ``avg_logprob``, ``compression_ratio``). The language is the one most pieces with text were in,
-    the finish the worst, the stages are summed. No pieces give an empty transcript.
+    their piece. A segment that a seam cuts loses what holds for the whole alone (tokens and their
+    probabilities, ``avg_logprob``, ``compression_ratio``). The language is the one most pieces with
+    text were in, the finish the worst, the stages are summed. No pieces give an empty transcript.
 
     At most two pieces may share a moment.
 
@@ -299,6 +299,7 @@ def _kept_segments(
                 end=words[-1].end if words[-1] is not _first(row[::-1], index) else source.end,
                 text=f" {text}" if indented else text,
                 tokens=(),
+                token_logprobs=(),
                 avg_logprob=None,
                 compression_ratio=None,
                 words=tuple(spoken.word for spoken in words if spoken.word is not None),
