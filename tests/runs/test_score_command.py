@@ -158,6 +158,15 @@ def test_an_id_that_does_not_match_is_one_line_and_exit_code_4(
     assert error.count("\n") == 1
 
 
+def test_files_without_an_utterance_are_exit_code_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    assert run(monkeypatch, empty, empty) == 4
+    assert "expected at least one utterance" in capsys.readouterr().err
+
+
 def test_an_unknown_profile_is_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,7 +11,7 @@ import pytest
 from whisperlab.errors import ConfigError, DatasetError
 from whisperlab.experiment.ledger import outcome_to_json
 from whisperlab.runs.transcripts import Format, format_of, pair_transcripts
-from whisperlab.utterance import Outcome, State
+from whisperlab.utterance import Failure, Outcome, State
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> Path:
@@ -78,6 +78,22 @@ def test_our_own_ledger_is_a_hypothesis(tmp_path: Path) -> None:
     reference = write(tmp_path / "ref.jsonl", [{"id": "u1", "text": "said"}])
     [outcome] = pair_transcripts(reference, ledger, said="jsonl", heard="jsonl")
     assert (outcome.reference, outcome.text) == ("said", "heard")
+
+
+def test_our_own_ledger_is_reference_and_hypothesis_in_one(tmp_path: Path) -> None:
+    outcomes = [
+        Outcome("u1", State.OK, "said", "heard"),
+        Outcome("u2", State.EMPTY, "", ""),
+        Outcome("u3", State.FAILED, "lost", "", error=Failure("decode_failed", "it broke")),
+    ]
+    records = [{"crc32": "0", "record": outcome_to_json(outcome)} for outcome in outcomes]
+    ledger = write(tmp_path / "ledger.jsonl", records)
+    found = pair_transcripts(ledger, ledger, said="jsonl", heard="jsonl")
+    assert [(one.state, one.reference, one.text) for one in found] == [
+        (State.OK, "said", "heard"),
+        (State.EMPTY, "", ""),
+        (State.FAILED, "lost", ""),
+    ]
 
 
 def test_a_kaldi_folder_knows_its_speakers(tmp_path: Path) -> None:

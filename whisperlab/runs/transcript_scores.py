@@ -14,7 +14,7 @@ from typing import Any
 
 from rich.table import Table
 
-from whisperlab.errors import WriteError
+from whisperlab.errors import DatasetError, WriteError
 from whisperlab.experiment.result import SCHEMA, Rate
 from whisperlab.experiment.scoring import ScoredUtterance, rates, score_outcomes, tally
 from whisperlab.metric.cer import CharacterErrorRate
@@ -55,13 +55,17 @@ def score_transcripts(
     rewriting rules that both texts go through first.
 
     Raises:
-        DatasetError: a transcript is damaged, or the ids do not match.
+        DatasetError: a transcript is damaged or empty, or the ids do not match.
         ConfigError: a lexicon of the profile cannot be read, or there is no such ``encoding``.
     """
     said, heard = formats(reference, hypothesis, format_)
     if said in NIST_FORMATS:
         profile = replace(profile, notation="sclite")
     outcomes = pair_transcripts(reference, hypothesis, said=said, heard=heard, encoding=encoding)
+    if not outcomes:
+        raise DatasetError(
+            f"{reference}: expected at least one utterance, found none; name the file"
+        )
     if glm is not None:
         outcomes = _mapped(outcomes, glm, said, heard)
     scored = score_outcomes(outcomes, profile, METRICS)

@@ -45,10 +45,14 @@ SUFFIXES: Mapping[str, Format] = {
     "": "kaldi",
 }
 ID_ALIASES = ("id", "utt_id", "utterance_id")
+REFERENCE_ALIASES = ("reference", *TEXT_ALIASES)
+"""Where a row has both, as our own ledger's, ``text`` is what was heard."""
 HYPOTHESIS_ALIASES = ("pred_text", "hypothesis", "prediction", "text")
 SPEAKER_ALIASES = ("speaker", "speaker_id", "spk")
 
 KALDI_TEXT, KALDI_SPEAKERS = "text", "utt2spk"
+
+_WITHOUT_TEXT = tuple(state for state in State if not state.scored)
 
 NO_HYPOTHESIS = Failure("no_hypothesis", "the hypothesis file has no text for this id")
 
@@ -94,7 +98,7 @@ def pair_transcripts(
         tried = encodings(encoding, NIST)
         pairs = join_stm_and_ctm(read_stm(reference, tried), read_ctm(hypothesis, tried))
         return [_outcome(utterance, text) for utterance, text in pairs]
-    references = _READERS[said](reference, TEXT_ALIASES, encoding)
+    references = _READERS[said](reference, REFERENCE_ALIASES, encoding)
     hypotheses = {one.id: one for one in _READERS[heard](hypothesis, HYPOTHESIS_ALIASES, encoding)}
     known = {one.id for one in references}
     for name in hypotheses:
@@ -132,11 +136,18 @@ def read_jsonl(
 ) -> list[Utterance]:
     """Returns the utterances of a JSON Lines file; the text is the first column of ``text_names``.
 
+    Of our own ledger, what failed or timed out has a reference and no hypothesis.
+
     Raises:
         DatasetError: a line is no object, lacks id or text, or repeats an id.
     """
     return _unique(
-        path, (_from_row(place, row, text_names) for place, row in _rows(path, encoding))
+        path,
+        (
+            _from_row(place, row, text_names)
+            for place, row in _rows(path, encoding)
+            if text_names == REFERENCE_ALIASES or row.get("state") not in _WITHOUT_TEXT
+        ),
     )
 
 
