@@ -129,6 +129,18 @@ def test_a_language_flip_is_one_from_the_dataset_s_or_else_the_commonest() -> No
     assert count(told, FailureKind.OTHER_LANGUAGE).share is None
 
 
+def test_a_language_s_name_is_the_language_and_an_unknown_one_is_not_judged() -> None:
+    named = [
+        said("en", "one", "one", slices={"language": "English"}),
+        said("de", "one", "eins", language="de", slices={"language": "German"}),
+        said("fr", "one", "un", language="fr", slices={"lang": "English"}),
+        said("it", "one", "uno", language="it", slices={"lang": "unknown"}),
+    ]
+    result = analysis(*named)
+    assert found(result, FailureKind.OTHER_LANGUAGE) == [("fr", 1)]
+    assert count(result.summary, FailureKind.OTHER_LANGUAGE).of == 3
+
+
 def test_the_worst_utterances_share_and_the_rate_without_them() -> None:
     good = [said(f"g{number:03}", "one two", "one two") for number in range(198)]
     bad = said("bad", "one", "one a b c d e f")

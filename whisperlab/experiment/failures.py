@@ -13,6 +13,7 @@ without the engine's figures, time errors without times.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ from whisperlab.experiment.failure_summary import (
 )
 from whisperlab.experiment.scoring import ScoredUtterance
 from whisperlab.experiment.timed_failures import seam_errors, word_times
+from whisperlab.languages import language_code
 from whisperlab.metric.alignment import Edit, count
 from whisperlab.metric.calibration import RiskCoverage, risk_coverage
 from whisperlab.metric.proportion import share
@@ -42,7 +44,7 @@ from whisperlab.transcript import Segment, compression_ratio
 from whisperlab.utterance import Outcome, State
 
 LANGUAGE_SLICES = ("language", "lang", "locale")
-"""Columns that say which language an utterance is in; ``en_us`` and ``en-GB`` are ``en``."""
+"""Columns that say which language an utterance is in; ``en_us``, ``en-GB`` and ``English`` are ``en``."""
 
 SECONDS_PER_MINUTE = 60.0
 
@@ -197,21 +199,25 @@ def _largest_ratio(outcome: Outcome) -> float:
 
 
 def _expected_languages(outcomes: Sequence[Outcome]) -> dict[str, str]:
-    """Returns by id which language is expected: the dataset's, else the one detected most often."""
+    """Returns by id which language is expected: the dataset's, else the one detected most often.
+
+    What the dataset calls by no name of Whisper's cannot be detected either, and is left out.
+    """
     detected = Counter(outcome.language for outcome in outcomes if outcome.language)
-    commonest = min(detected, key=lambda name: (-detected[name], name)) if detected else ""
-    return {
+    commonest = min(detected, key=lambda name: (-detected[name], name)) if detected else None
+    expected = {
         outcome.id: next(
             (
-                outcome.slices[name].lower().replace("-", "_").partition("_")[0]
+                language_code(written) or language_code(re.split("[-_]", written)[0])
                 for name in LANGUAGE_SLICES
-                if name in outcome.slices
+                if (written := outcome.slices.get(name))
             ),
             commonest,
         )
         for outcome in outcomes
         if outcome.language
     }
+    return {id_: code for id_, code in expected.items() if code is not None}
 
 
 def _false_text(judged: Sequence[_Judged], examples: int) -> FalseText | None:
