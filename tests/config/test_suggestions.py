@@ -24,6 +24,10 @@ from whisperlab.errors import ConfigError
         ("preprocess=[trimm]", "did you mean trim?"),
         ("preset=turob", "did you mean turbo?"),
         ("dataset.sbset=3", "did you mean dataset.subset?"),
+        (
+            "dataset.path=x",
+            "dataset.path: no such key in what was chosen for dataset; choose another",
+        ),
         ("run_dir", "expected key=value, got 'run_dir'; --help lists the keys"),
     ],
 )

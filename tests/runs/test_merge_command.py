@@ -41,3 +41,4 @@ def test_an_index_beyond_the_count_is_named_with_its_key(tmp_path: Path) -> None
     )
     assert done.returncode == 2
     assert "shard.index from 0 to 1" in done.stderr
+    assert "ArgsKwargs" not in done.stderr

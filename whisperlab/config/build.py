@@ -209,8 +209,9 @@ def invalid(error: ValidationError, key: str) -> ConfigError:
     steps = [str(step) for step in first["loc"] if str(step).replace("_", "").isalnum()]
     where = ".".join([*([key] if key else []), *steps])
     got = first.get("input")
-    shown = "" if isinstance(got, (Mapping, list)) else f", got {got!r}"
-    return ConfigError(f"{where}: {first['msg']}{shown}{_meant(first['type'], where, got)}")
+    shown = f", got {got!r}" if isinstance(got, str | int | float | None) else ""
+    said = first["msg"].removeprefix("Value error, ")
+    return ConfigError(f"{where}: {said}{shown}{_meant(first['type'], where, got)}")
 
 
 def _meant(kind: str, where: str, got: object) -> str:

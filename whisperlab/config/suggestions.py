@@ -53,6 +53,12 @@ def _missing_choice(choice: str, offered: Sequence[str] | None) -> str:
 
 def _mistyped_key(key: str, said: str) -> str:
     close = nearest_key(key)
+    if close == key:
+        group = key.partition(".")[0]
+        return (
+            f"{key}: no such key in what was chosen for {group}; choose another {group}, or write "
+            f"+{key}=VALUE if it takes one (--help lists all of them)"
+        )
     if close is None:
         return said
     return f"{key}: no such key; did you mean {close}? (--help lists all of them)"
