@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import whisperlab
 from whisperlab.__main__ import COMMANDS
+from whisperlab.config.arguments import EXIT_READER_GONE
 
 HEAVY = "torch transformers gradio scipy librosa pandas matplotlib datasets jiwer av fastapi"
 WIDEST = 140
+PACKAGE = Path(whisperlab.__file__).parent
 
 CODE = """
 import runpy, sys
@@ -43,3 +48,30 @@ def test_the_list_of_commands_fits_a_terminal() -> None:
     printed = finished.stdout.splitlines()
     assert len(printed) == len(COMMANDS)
     assert max(map(len, printed)) <= WIDEST
+
+
+@pytest.mark.parametrize("line", ["whisperlab", "whisperlab.eval --help"])
+def test_a_reader_that_has_gone_ends_a_command_without_a_word(line: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    finished = subprocess.run(
+        [sys.executable, "-m", *line.split()], stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (finished.returncode, finished.stderr) == (EXIT_READER_GONE, b"")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("__main__.py")), ids=lambda path: path.parent.name
+)
+def test_every_command_ends_in_the_one_way(path: Path) -> None:
+    assert path.read_text().endswith('if __name__ == "__main__":\n    end_with(main)\n')
+
+
+def test_a_command_written_with_a_space_is_answered_with_its_name() -> None:
+    finished = subprocess.run(
+        [sys.executable, "-m", "whisperlab", "run"], capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 2
+    assert "python -m whisperlab.runs" in finished.stderr
+    assert not finished.stdout

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+
+from whisperlab.config.arguments import end_with, nearest
+
 COMMANDS = {
     "whisperlab.eval": "measure a configuration on a dataset: WER with interval, speed, a report",
     "whisperlab.search": "race many configurations, recommend one, say how to serve it",
@@ -16,11 +20,20 @@ COMMANDS = {
 }
 
 
-def main() -> None:
-    """Prints the commands, one a line."""
+def main() -> int:
+    """Prints the commands, one a line; returns 2 where one of them was given as an argument."""
+    if sys.argv[1:] and sys.argv[1] not in ("-h", "--help"):
+        close = nearest(f"whisperlab.{sys.argv[1]}", COMMANDS)
+        print(
+            f"error: expected no argument, got {sys.argv[1]}; the commands have names with a dot: "
+            f"python -m {close or 'whisperlab.eval'}",
+            file=sys.stderr,
+        )
+        return 2
     for name, purpose in COMMANDS.items():
         print(f"python -m {name:<24}{purpose}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from whisperlab.config.arguments import ArgumentParser
+from whisperlab.config.arguments import ArgumentParser, end_with
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -32,4 +32,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -1,4 +1,4 @@
-"""Plain command lines whose errors say what was probably meant.
+"""Plain command lines whose errors say what was probably meant, and how every command ends.
 
 Light: it imports nothing but the standard library, so that ``--help`` comes at once.
 """
@@ -7,12 +7,31 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import re
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
 CLOSE_ENOUGH: Final = 0.7
 """difflib's ratio from which a name counts as mistyped; its own 0.6 joins names that differ by half."""
+
+EXIT_READER_GONE: Final = 128 + 13  # SIGPIPE, which Windows lacks
+"""What a shell says of a program whose output nobody reads any more, as in ``COMMAND | head -1``."""
+
+
+def end_with(main: Callable[[], int]) -> NoReturn:
+    """Ends the process with the exit code of ``main``; without a word where its reader has gone."""
+    try:
+        try:
+            code = main()
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered would raise once more as Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_READER_GONE)
+    sys.exit(code)
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:

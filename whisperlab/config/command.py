@@ -227,6 +227,10 @@ def _job_name() -> str:
 
 
 def _fail(error: Exception, code: int, debug: bool, where: str = "") -> int:
+    if isinstance(
+        error, BrokenPipeError
+    ):  # nobody reads on: the end of every command knows what to do
+        raise error
     if debug:
         sys.excepthook(type(error), error, error.__traceback__)
     print(f"error: {where}{explained(error)}", file=sys.stderr)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from dataclasses import asdict
 
-from whisperlab.config.arguments import ArgumentParser
+from whisperlab.config.arguments import ArgumentParser, end_with
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -38,4 +37,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

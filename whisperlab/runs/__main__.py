@@ -6,7 +6,7 @@ import argparse
 import signal
 import sys
 
-from whisperlab.config.arguments import ArgumentParser
+from whisperlab.config.arguments import ArgumentParser, end_with
 from whisperlab.errors import WhisperlabError
 from whisperlab.runs import (
     compare,
@@ -67,4 +67,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from whisperlab.config.arguments import end_with
 from whisperlab.config.command import run_command
 from whisperlab.serve.environment import with_environment
 
@@ -24,4 +25,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from whisperlab.config.arguments import ArgumentParser
+from whisperlab.config.arguments import ArgumentParser, end_with
 
 FORMATS = ("txt", "srt", "vtt", "tsv", "json")
 
@@ -55,4 +54,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

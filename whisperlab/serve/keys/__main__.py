@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from whisperlab.config.arguments import end_with
 from whisperlab.errors import WhisperlabError
 from whisperlab.serve.keys.commands import arguments, create, revoke, show
 
@@ -26,4 +27,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)
