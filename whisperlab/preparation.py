@@ -39,7 +39,8 @@ class Preparation:
             job.audio_seconds = waveform.duration_seconds
             with job.stopwatch.stage("preprocess"):
                 for step in self.preprocessors:
-                    waveform = step(waveform)
+                    if len(waveform.samples):  # filters and levels of nothing are undefined
+                        waveform = step(waveform)
                 _require_rate(waveform)
                 job.pieces = self.segmentation.cut(waveform)
         except (ConfigError, ModelError):
