@@ -82,6 +82,19 @@ def test_segments_begin_and_end_where_those_of_hf_do(
     assert ours == theirs
 
 
+@pytest.mark.parametrize("beam_size", [1, 3])
+def test_silence_is_empty_and_its_probability_a_number(
+    engine: Engine, reference: Engine, strings: list[Waveform], beam_size: int
+) -> None:
+    chosen = options(timestamps="none", beam_size=beam_size)
+    batch = [strings[0], Waveform(np.zeros(16_000, np.float32)), strings[1]]
+    ours, theirs = (one.transcribe(batch, chosen, SilentWatch()) for one in (engine, reference))
+    assert [one.text for one in ours] == [one.text for one in theirs]
+    assert ours[1].text == ""
+    averages = [[one.segments[0].avg_logprob for one in said] for said in (ours, theirs)]
+    assert averages[0] == pytest.approx(averages[1], abs=5e-3)
+
+
 def test_a_long_sound_has_the_text_of_hf(
     engine: Engine, reference: Engine, strings: list[Waveform]
 ) -> None:

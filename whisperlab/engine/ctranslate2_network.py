@@ -11,7 +11,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from whisperlab.errors import InferenceError, ModelError, OutOfMemoryError, Unsu
 
 LAST_TIMESTAMP = 1500
 """The index of <|30.00|>: no limit to where the first segment begins."""
+
+ONE_BEAM: Mapping[str, Any] = {"beam_size": 1, "length_penalty": 0.0}
+"""Without a rival the penalty chooses nothing, and its score is the sum also of an empty text."""
 
 SEEDS = 1 << 32
 """CTranslate2's seeds are unsigned integers of 32 bits."""
@@ -151,7 +155,25 @@ class Ctranslate2Network:
     def write(self, starts: Sequence[Start], manner: Manner) -> list[Text]:
         """Returns a text for each start.
 
-        CTranslate2 takes prompts of one length at a time, and stops at half of ``max_length`` or
+        Among beams CTranslate2 scores an empty text with minus infinity, so that silence would say
+        something: where a text without timestamps most likely begins with its end, that is it.
+        """
+        ctranslate2.set_random_seed(manner.seed % SEEDS)
+        may_be_empty = starts[0].prompt[-1] == self._vocabulary.no_timestamps
+        if manner.n_beams == 1 or manner.temperature > 0 or not may_be_empty:
+            return self._write(starts, manner)
+        first = [replace(start, room=1) for start in starts]
+        texts = self._write(first, manner._replace(n_beams=1))
+        spoken = [place for place, text in enumerate(texts) if text.tokens]
+        searched = self._write([starts[place] for place in spoken], manner)
+        for place, text in zip(spoken, searched, strict=True):
+            texts[place] = text
+        return texts
+
+    def _write(self, starts: Sequence[Start], manner: Manner) -> list[Text]:
+        """Returns a text for each start, as CTranslate2 chooses it.
+
+        It takes prompts of one length at a time, and stops at half of ``max_length`` or
         at what the prompt, less its last token, leaves of it.
         """
         texts: dict[int, Text] = {}
@@ -159,7 +181,7 @@ class Ctranslate2Network:
         def alike(place: int) -> tuple[int, int]:
             return len(starts[place].prompt), starts[place].room
 
-        ctranslate2.set_random_seed(manner.seed % SEEDS)
+        options = self._options(manner)
         for (length, room), group in groupby(sorted(range(len(starts)), key=alike), key=alike):
             places = list(group)
             results = self._try(
@@ -167,10 +189,10 @@ class Ctranslate2Network:
                 self._chosen([starts[place].heard for place in places]),
                 [list(starts[place].prompt) for place in places],
                 max_length=max(2 * room, room + length - 1),
-                **self._options(manner),
+                **options,
             )
             for place, result in zip(places, results, strict=True):
-                texts[place] = _text(result, room)
+                texts[place] = _text(result, room, options["length_penalty"])
         return [texts[place] for place in range(len(starts))]
 
     def _options(self, manner: Manner) -> dict[str, Any]:
@@ -185,8 +207,10 @@ class Ctranslate2Network:
         }
         if manner.temperature > 0:
             drawn = {"sampling_topk": SAMPLED_FROM, "sampling_temperature": manner.temperature}
-            return {**options, "beam_size": 1, **drawn}
-        return {**options, "beam_size": manner.n_beams}
+            return {**options, **ONE_BEAM, **drawn}
+        if manner.n_beams == 1:
+            return {**options, **ONE_BEAM}
+        return {**options, "beam_size": manner.n_beams, "length_penalty": 1.0}
 
     def _chosen(self, heard: Sequence[int]) -> Any:
         return ctranslate2.StorageView.from_array(np.stack([self._heard[one] for one in heard]))
@@ -201,8 +225,8 @@ class Ctranslate2Network:
             raise InferenceError(f"CTranslate2 failed: {line}") from error
 
 
-def _text(result: Any, room: int) -> Text:
-    """Returns CTranslate2's best text; its score is the mean over the tokens without the end's."""
+def _text(result: Any, room: int, length_penalty: float) -> Text:
+    """Returns CTranslate2's best text; its score leaves the end out of the length, not of the sum."""
     tokens = tuple(result.sequences_ids[0])
-    mean = result.scores[0] * len(tokens) / (len(tokens) + 1)
+    mean = result.scores[0] * len(tokens) ** length_penalty / (len(tokens) + 1)
     return Text(tokens, len(tokens) < room, (), mean, result.no_speech_prob)
