@@ -45,6 +45,7 @@ def slow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     )
     with known.open("a", encoding="utf-8") as more:
         more.write(record(tone(1, seconds=5.0), spoken(["late"], seconds=5.0)) + "\n")
+        more.write(record(tone(2, seconds=5.0), spoken(list("abcd"), seconds=5.0)) + "\n")
     with running_server(
         folder,
         "engine=replay",
@@ -170,6 +171,29 @@ def test_a_sound_over_its_time_is_504_and_not_to_be_retried(slow: Running) -> No
     assert (refused.status_code, code(refused)) == (504, "inference_timeout")
     assert refused.headers["x-should-retry"] == "false"
     assert perf_counter() - started < 8.0  # what the engine would have taken
+
+
+def test_a_stream_that_an_error_ends_is_counted_and_logged(slow: Running) -> None:
+    counted = 'whisperlab_rejected_total{code="inference_timeout"} '
+
+    def count() -> float:
+        found = [x for x in httpx.get(f"{slow.base_url}/metrics").text.splitlines() if counted in x]
+        return float(found[0].rpartition(" ")[2]) if found else 0.0
+
+    before = count()
+    ended = ask(
+        slow, wav(2, seconds=5.0), stream="true"
+    )  # its first word after two seconds of eight
+    assert ended.status_code == 200
+    last = json.loads(ended.text.split("data: ")[-1])
+    assert last["error"]["code"] == "inference_timeout"
+    until = perf_counter() + 5.0
+    while count() == before:
+        assert perf_counter() < until
+    lines = [json.loads(x) for x in slow.log.read_text().splitlines() if x.startswith("{")]
+    assert [x["code"] for x in lines if x.get("request_id") == ended.headers["x-request-id"]] == [
+        "inference_timeout"
+    ]
 
 
 def test_a_full_queue_and_a_long_wait_are_refused_with_a_time_to_wait(slow: Running) -> None:

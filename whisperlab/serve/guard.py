@@ -93,7 +93,8 @@ class Answered:
     """One request and what became of it, for metrics and the access log.
 
     ``route`` is the template (``/v1/models/{model:path}``), None where none matched: a path that a
-    client made up must not become a label. ``state`` is the request's, with what handlers left.
+    client made up must not become a label. ``code`` is that of an error, also one that ended a
+    stream. ``state`` is the request's, with what handlers left.
     """
 
     request_id: str
@@ -168,7 +169,7 @@ class Guard:
                     method=scope["method"],
                     route=getattr(scope.get("route"), "path", None),
                     status=exchange.status or CLIENT_GONE,
-                    code=exchange.code,
+                    code=exchange.code or state.get("code"),
                     sent_bytes=exchange.sent_bytes,
                     seconds=perf_counter() - started,
                     state=state,

@@ -323,6 +323,7 @@ async def _stream(
     except ApiError as error:
         if not begun:
             raise
+        exchange.scope["state"]["code"] = error.code  # the status is out already
         await exchange.body(event(error.body()), more=False)
         return
     finally:
