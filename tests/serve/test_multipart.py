@@ -210,6 +210,11 @@ BAD = {
         "prompt",
     ),
     "no filename": (form(field("file", SOUND)), "missing_file", "file"),
+    "the JSON body's name": (
+        form(part('form-data; name="audio"; filename="a.wav"', SOUND)),
+        "missing_file",
+        "file",
+    ),
     "no file": (form(field("model", "m")), "missing_file", "file"),
     "charset utf-7": (
         form(

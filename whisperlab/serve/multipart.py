@@ -28,6 +28,7 @@ from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser
 
 from whisperlab.serve.form import (
+    FILE_NAMES,
     FormFields,
     RequestForm,
     check_length,
@@ -198,12 +199,13 @@ class MultipartReader:
             raise _malformed("a part has no Content-Disposition: form-data with a name")
         # Bytes that no field name may have become one character that none may have either.
         name = parameters[b"name"].decode("ascii", errors="replace")
+        is_file = b"filename" in parameters or b"filename*" in parameters
+        if is_file != (name == "file") and name in FILE_NAMES:  # "audio" is what JSON calls it
+            raise missing_file()
         if name != "file":
             check_charset(parse_parameters(self._headers.get(b"content-type", b""))[1])
             self._name = self._fields.open(name)
             return
-        if b"filename" not in parameters and b"filename*" not in parameters:
-            raise missing_file()
         if self._file is not None:
             raise duplicate("file")
         self._name = None
