@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -88,6 +89,23 @@ def test_a_failed_utterance_has_no_number_of_errors(tmp_path: Path) -> None:
     assert frame.loc["x", "errors"] == 2
     assert frame["errors"].isna()["y"]
     assert frame.loc["y", "error"] == "invalid_audio"
+
+
+def test_a_slice_does_not_take_the_place_of_a_column(tmp_path: Path) -> None:
+    made = folder(
+        tmp_path / "a",
+        [replace(outcome("x", wrong(2)), slices={"state": "Ohio", "errors": "none"})],
+    )
+    row = open_run(made).to_pandas().iloc[0]
+    assert (row["state"], row["errors"]) == ("ok", 2)
+    assert (row["slice_state"], row["slice_errors"]) == ("Ohio", "none")
+
+
+@pytest.mark.parametrize("override", ["mode=robustness", "executor=local"])
+def test_evaluate_refuses_what_it_would_not_do(override: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"python -m whisperlab\.eval"):
+        evaluate("engine=replay", "dataset.subset=4", override, run_dir=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_cell_shows_the_tables_numbers(measured: Run) -> None:

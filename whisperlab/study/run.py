@@ -10,10 +10,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from whisperlab.config.build import build_metrics, build_profile, build_transcriber
+from whisperlab.config.build import (
+    build_executor,
+    build_metrics,
+    build_profile,
+    build_transcriber,
+)
 from whisperlab.config.compose import compose
 from whisperlab.config.experiment import build_experiment, report_of, run_settings
+from whisperlab.errors import ConfigError
+from whisperlab.eval.mode import mode_of
 from whisperlab.eval.progress import TerminalProgress
+from whisperlab.executor.here import Here
 from whisperlab.experiment.folder import read_run
 from whisperlab.experiment.result import RunResult
 from whisperlab.experiment.runner import run_experiment
@@ -59,26 +67,28 @@ class Run(RunResult):
 
         Columns: ``id``, ``state``, ``reference``, ``text``, ``errors`` and ``words`` (reference
         words) under the run's profile, ``audio_seconds``, ``seconds`` (its share of the main pass),
-        ``error`` (a code), then a column a slice. ``errors`` of an utterance without text is missing.
+        ``error`` (a code), then a column a slice, ``slice_NAME`` where its name is one of these.
+        ``errors`` of an utterance without text is missing.
         """
         import pandas as pd
 
         rows: list[dict[str, Any]] = []
         for item in self.scored():
             outcome, words = item.outcome, item.counts[PRIMARY_METRIC]
+            row: dict[str, Any] = {
+                "id": outcome.id,
+                "state": outcome.state.value,
+                "reference": outcome.reference,
+                "text": outcome.text,
+                "errors": words.errors if outcome.state.scored else None,
+                "words": words.reference_length,
+                "audio_seconds": outcome.audio_seconds,
+                "seconds": outcome.timings.get("total"),
+                "error": outcome.error.code if outcome.error else None,
+            }
+            slices = outcome.slices.items()
             rows.append(
-                {
-                    "id": outcome.id,
-                    "state": outcome.state.value,
-                    "reference": outcome.reference,
-                    "text": outcome.text,
-                    "errors": words.errors if outcome.state.scored else None,
-                    "words": words.reference_length,
-                    "audio_seconds": outcome.audio_seconds,
-                    "seconds": outcome.timings.get("total"),
-                    "error": outcome.error.code if outcome.error else None,
-                    **outcome.slices,
-                }
+                row | {f"slice_{name}" if name in row else name: value for name, value in slices}
             )
         frame = pd.DataFrame(rows).astype({"errors": "Int64"}) if rows else pd.DataFrame()
         return frame.sort_values(["errors", "id"], ascending=[False, True], ignore_index=True)
@@ -135,6 +145,11 @@ def evaluate(*overrides: str, run_dir: Path | str | None = None) -> Run:
     if run_dir is not None:
         config = {**config, "run_dir": str(run_dir)}
         chosen.append(f"run_dir={run_dir}")
+    if mode_of(config).variants or not isinstance(build_executor(config), Here):
+        raise ConfigError(
+            f"evaluate() makes one run in this process, got mode={config['mode']['name']} and executor "
+            f"{config['executor']['_target_'].rpartition('.')[2]}; use python -m whisperlab.eval, then open_run"
+        )
     settings = run_settings(config)
     experiment = build_experiment(config, settings, chosen)
     with TerminalProgress(lambda: None) as progress:
