@@ -224,3 +224,11 @@ def test_a_program_that_cannot_decode_is_reported_when_the_sandbox_is_built(
         DecodeSandbox()
     with pytest.raises(ConfigError, match="workers"):
         DecodeSandbox(0)
+
+
+def test_a_machine_that_is_too_busy_to_start_a_decoder_is_called_that(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("whisperlab.audio.sandbox_process._START_SECONDS", 0.01)
+    with pytest.raises(ConfigError, match="less busy"):
+        DecodeSandbox()

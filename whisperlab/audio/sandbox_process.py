@@ -137,10 +137,14 @@ class DecoderProcess:
         try:
             ready = bytes(self._receive(1, perf_counter() + _START_SECONDS))
         except (OSError, _GoneError) as error:
-            raise ConfigError(
-                f"expected the decoder's process to start within {_START_SECONDS:g} s, it "
-                f"{'hung' if isinstance(error, TimeoutError) else 'ended'}; see its lines on stderr, "
+            what = (
+                "it has not yet; try again when the machine is less busy"
+                if isinstance(error, TimeoutError)
+                else "it ended; see its lines on stderr, "
                 f"or raise address_space_bytes ({self._sandbox.address_space_bytes})"
+            )
+            raise ConfigError(
+                f"expected the decoder's process to start within {_START_SECONDS:g} s, {what}"
             ) from error
         if ready != READY:
             raise ConfigError(f"expected {READY!r} of the decoder's process, got {ready!r}")
