@@ -192,6 +192,23 @@ def test_a_short_sound_s_text_does_not_depend_on_a_long_neighbour(
     assert tokens(beside) == tokens(alone)
 
 
+def test_a_long_sound_s_text_does_not_depend_on_a_longer_neighbour(
+    tiny: Path, long_recording: Path
+) -> None:
+    built = transcriber(tiny, "decode.language=en")
+    whole = samples(long_recording)
+    half_a_frame_more = Waveform(whole[: 30 * 16_000 + 240])
+    alone, beside = (
+        built.recognise([half_a_frame_more, *others])[0].transcript
+        for others in ([], [Waveform(whole[: 31 * 16_000])])
+    )
+    assert alone is not None
+    assert beside is not None
+    assert tokens(beside) == tokens(alone)
+    averages = [[one.avg_logprob for one in said.segments] for said in (beside, alone)]
+    assert averages[0] == pytest.approx(averages[1], abs=1e-3)
+
+
 class Listening(SilentWatch):
     """Counts the segments of each row, and how often each is asked whether it goes on."""
 

@@ -304,8 +304,13 @@ class HfEngine:
             "input_features": torch.from_numpy(features).to(self._model.device, self._model.dtype)
         }
         if long_form or words:
-            begins = np.arange(features.shape[-1]) * HOP_SAMPLES
-            heard = begins < np.array(lengths)[:, None]  # shape (n_rows, n_frames)
+            # A long sound's last part of a frame is in no features of its own: beside a longer one
+            # it would be heard.
+            own = [
+                min(-(-length // HOP_SAMPLES), max(WINDOW_SAMPLES, length) // HOP_SAMPLES)
+                for length in lengths
+            ]
+            heard = np.arange(features.shape[-1]) < np.array(own)[:, None]  # (n_rows, n_frames)
             inputs["attention_mask"] = torch.from_numpy(heard).long().to(self._model.device)
         return inputs
 
