@@ -84,6 +84,14 @@ def test_one_utterance_cannot_tell() -> None:
     assert held(errors(1), errors(1)).verdict is Verdict.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("few", [2, 3])
+def test_two_or_three_utterances_show_nothing(few: int) -> None:
+    better, worse = errors(*[1] * few), errors(*range(2, 2 + few))
+    assert held(better, worse).verdict is Verdict.INCONCLUSIVE
+    assert held(worse, better).verdict is Verdict.INCONCLUSIVE
+    assert held(worse, worse).verdict is Verdict.PASSED
+
+
 def test_a_stricter_alpha_asks_for_more() -> None:
     new = errors(*[2] * 12, *[1] * 188)
     assert held(new, OLD, max_delta=0.0095, alpha=0.05).verdict is Verdict.PASSED

@@ -78,8 +78,8 @@ WORSE = replace(PASSED, verdict=Verdict.REGRESSION, max_delta=0.001)
         (
             replace(UNSURE, tested=None, utterances=1),
             False,
-            "not passed: too small to tell: WER cannot be compared over 1 utterance with so few "
-            "reference words.",
+            "not passed: too small to tell: WER cannot be compared over 1 utterance: too few of "
+            "them, or reference words.",
         ),
     ],
 )

@@ -7,7 +7,8 @@ With 95 % confidence (``alpha`` 0.05, one-sided each way) the difference run - b
 
 - ``passed``: ``high`` is at most the allowed difference. The run is shown to be no worse than allowed.
 - ``regression``: ``low`` exceeds it. The run is shown to be worse than allowed.
-- ``inconclusive``: the data are too few to say which; never silently a pass.
+- ``inconclusive``: the data are too few to say which; never silently a pass. So are two or three
+  utterances or clusters, unless none has another number of errors.
 - ``lost``: the run has no text for utterances that the baseline transcribed. It is not passed,
   whatever its error rate: the hard utterances may be the ones that it lost.
 
@@ -34,6 +35,10 @@ from whisperlab.normalize.profile import Profile
 
 MAX_ALPHA = 0.5
 """At 0.5 the bound is the estimate itself; beyond it "shown" means nothing."""
+
+FEWEST_UNITS = 4
+"""Of fewer utterances or clusters that differ nothing is shown: no resample lies far enough out, and a 95 %
+interval of a rate held the truth in 87 % of 400 simulated datasets of three and in 66 % of two."""
 
 
 class Verdict(StrEnum):
@@ -88,6 +93,9 @@ def gate(
     pairing = pair([baseline, run], profile, metrics, choices)
     old, new = (pairing.counts(number, choices.metric) for number in (0, 1))
     tested = pairing.difference(1, replace(choices, level=1 - 2 * alpha))
+    changed = sum(one.errors != two.errors for one, two in zip(old, new, strict=True))
+    if tested is not None and changed and tested.units < FEWEST_UNITS:
+        tested = None
     spread = paired_spread(old, new, pairing.clusters)
     result = GateResult(
         verdict=Verdict.INCONCLUSIVE,
@@ -96,7 +104,7 @@ def gate(
         max_delta=max_delta,
         alpha=alpha,
         tested=tested,
-        changed=sum(one.errors != two.errors for one, two in zip(old, new, strict=True)),
+        changed=changed,
         utterances=len(old),
         newly_lost=pairing.newly_lost(1),
         units_needed=(

@@ -36,7 +36,8 @@ def _reason(result: GateResult) -> str:
     if result.tested is None:
         return (
             f"too small to tell: {name} cannot be compared over "
-            f"{notation.plural(result.utterances, 'utterance')} with so few reference words"
+            f"{notation.plural(result.utterances, 'utterance')}: too few "
+            f"{'of them' if result.clusters is None else f'values of {result.clusters}'}, or reference words"
         )
     over = f"over {units(result.tested, result.clusters)}"
     if not result.changed:
