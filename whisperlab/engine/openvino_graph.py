@@ -78,22 +78,52 @@ class _Layers:
         return self.product(x, tensor(f"{name}.weight"), tensor(f"{name}.bias"))
 
     def fused(self, x: Any, attention: str, kinds: str, head_width: int) -> Any:
-        """Returns queries, keys and values of ``kinds`` ("qkv", "q" or "kv") side by side.
+        """Returns queries, keys and values of ``kinds`` ("qkv" or "q") side by side.
 
         Queries are scaled by ``head_width ** -0.5``; keys have no bias.
         """
-        matrices, biases = [], []
-        for kind in kinds:
-            matrix = self._weights.tensor(f"{attention}.{kind}_proj.weight")
-            bias = (
-                np.zeros(len(matrix), np.float32)
-                if kind == "k"
-                else self._weights.tensor(f"{attention}.{kind}_proj.bias")
-            )
-            scale = np.float32(head_width**-0.5 if kind == "q" else 1.0)
-            matrices.append(matrix * scale)
-            biases.append(bias * scale)
+        parts = [self._projection(attention, kind, head_width) for kind in kinds]
+        matrices, biases = zip(*parts, strict=True)
         return self.product(x, np.concatenate(matrices), np.concatenate(biases))
+
+    def by_head(self, x: Any, attention: str, kind: str, n_heads: int) -> Any:
+        """Returns queries, keys or values, ``(n_rows, n_heads, n_tokens, head_width)``.
+
+        Beside many tokens three products cost less than one whose parts are copied apart.
+        """
+        return ops.transpose(self._heads_last(x, attention, kind, n_heads), _indices(0, 2, 1, 3))
+
+    def by_head_lying(self, x: Any, attention: str, kind: str, n_heads: int) -> Any:
+        """Returns keys or values, ``(n_rows, n_heads, head_width, n_tokens)``."""
+        if not self._halved:  # int8 weights are multiplied as int8 on the right side alone
+            return ops.transpose(
+                self._heads_last(x, attention, kind, n_heads), _indices(0, 2, 3, 1)
+            )
+        matrix, bias = self._projection(attention, kind, self._width(attention) // n_heads)
+        left = ops.unsqueeze(self.weight(matrix), _indices(0))
+        half = ops.matmul(left, ops.convert(x, "bf16"), False, True)
+        lying = ops.add(ops.convert(half, "f32"), _constant(bias[:, None]))
+        return ops.reshape(lying, _indices(0, n_heads, len(matrix) // n_heads, -1), True)
+
+    def _heads_last(self, x: Any, attention: str, kind: str, n_heads: int) -> Any:
+        """Returns ``(n_rows, n_tokens, n_heads, head_width)``."""
+        head_width = self._width(attention) // n_heads
+        product = self.product(x, *self._projection(attention, kind, head_width))
+        return ops.reshape(product, _indices(0, 0, n_heads, head_width), True)
+
+    def _width(self, attention: str) -> int:
+        return len(self._weights.tensor(f"{attention}.v_proj.bias"))
+
+    def _projection(self, attention: str, kind: str, head_width: int) -> tuple[Floats, Floats]:
+        """Returns matrix and bias of "q", which is scaled, "k" or "v"."""
+        matrix = self._weights.tensor(f"{attention}.{kind}_proj.weight")
+        bias = (
+            np.zeros(len(matrix), np.float32)
+            if kind == "k"
+            else self._weights.tensor(f"{attention}.{kind}_proj.bias")
+        )
+        scale = np.float32(head_width**-0.5 if kind == "q" else 1.0)
+        return matrix * scale, bias * scale
 
     def feed_forward(self, x: Any, layer: str) -> Any:
         inner = ops.gelu(
@@ -133,12 +163,12 @@ def encoder(
         )  # shape (1,): the number of positions
         places = ops.slice(places, _indices(0), heard, _indices(1), _indices(1))
     x = ops.add(x, places)
-    head_width = shape.width // shape.encoder_heads
     for number in range(shape.encoder_layers):
         layer = f"encoder.layers.{number}"
         inner = layers.norm(x, f"{layer}.self_attn_layer_norm")
-        together = layers.fused(inner, f"{layer}.self_attn", "qkv", head_width)
-        query, key, value = _split(together, 3, shape.encoder_heads)
+        query, key, value = (
+            layers.by_head(inner, f"{layer}.self_attn", kind, shape.encoder_heads) for kind in "qkv"
+        )
         chances = ops.softmax(ops.matmul(query, key, False, True), -1)
         heads = ops.matmul(chances, value, False, False)
         x = ops.add(x, layers.linear(_join(heads, shape.width), f"{layer}.self_attn.out_proj"))
@@ -147,9 +177,8 @@ def encoder(
     results = []
     for number in range(shape.decoder_layers):
         attention = f"decoder.layers.{number}.encoder_attn"
-        together = layers.fused(x, attention, "kv", shape.head_width)
-        parts = _split(together, 2, shape.decoder_heads, order=(0, 2, 3, 1))
-        for kind, part in zip(("key", "value"), parts, strict=True):
+        for kind in ("key", "value"):
+            part = layers.by_head_lying(x, attention, kind[0], shape.decoder_heads)
             results.append(_output(ops.convert(part, memory), f"{kind}.{number}"))
     return ov.Model(results, [features], "encoder")
 
@@ -313,13 +342,11 @@ def _indices(*numbers: int) -> Any:
     return ops.constant(np.array(numbers, dtype=np.int64))
 
 
-def _split(
-    together: Any, n_parts: int, n_heads: int, order: tuple[int, int, int, int] = (0, 2, 1, 3)
-) -> list[Any]:
-    """Returns the parts of ``(n_rows, n_tokens, n_parts * width)`` by head, transposed by ``order``."""
+def _split(together: Any, n_parts: int, n_heads: int) -> list[Any]:
+    """Returns the parts of ``(n_rows, n_tokens, n_parts * width)``, ``(n_rows, n_heads, n_tokens, -1)``."""
     by_head = ops.reshape(together, _indices(0, 0, n_parts * n_heads, -1), True)
     parts = ops.split(by_head, ops.constant(np.int64(2)), n_parts)
-    return [ops.transpose(part, _indices(*order)) for part in parts.outputs()]
+    return [ops.transpose(part, _indices(0, 2, 1, 3)) for part in parts.outputs()]
 
 
 def _join(heads: Any, width: int) -> Any:
