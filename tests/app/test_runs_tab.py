@@ -28,10 +28,10 @@ def client(page: Running) -> Client:
 
 @pytest.fixture
 def runs(runs_dir: Path) -> Path:
-    """Two finished runs of the replay engine over ten words three times, and folders that are none."""
+    """Two finished runs of the replay engine over ten words four times, and folders that are none."""
     for old in runs_dir.glob("*"):
         shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
-    good, bad = [("a", 0), ("b", 1), ("c", 0)], [("a", 2), ("b", 1), ("c", 1)]
+    good, bad = [("a", 0), ("b", 1), ("c", 0), ("d", 0)], [("a", 2), ("b", 1), ("c", 1), ("d", 0)]
     for name, wrongs in (("good", good), ("sweep/bad", bad)):
         heard = [outcome(id_, wrong(words)) for id_, words in wrongs]
         made = folder(runs_dir / name, heard, "engine=replay", "engine.default_text=served")
@@ -73,7 +73,7 @@ def test_finished_runs_are_listed_and_broken_folders_told_by_name(
     assert "2 of 2 finished runs" in state
     assert "Cannot be read: bytes, deep, list, other, text, wild." in state
     row = dict(zip(table["headers"], table["data"][0], strict=True))
-    assert (row["engine"], row["decode"], row["utterances"]) == ("replay", "greedy", 3)
+    assert (row["engine"], row["decode"], row["utterances"]) == ("replay", "greedy", 4)
 
 
 def test_lines_are_sorted_and_filtered(client: Client, runs: Path) -> None:
@@ -89,11 +89,11 @@ def test_two_runs_are_compared_with_the_second_as_the_baseline(
 ) -> None:
     view, content = client.predict("good", "sweep/bad", api_name="/compare_runs")
     (found,) = content["differences"]
-    # good has 1 wrong word of 30, bad 4
-    assert found["scores"]["wer"]["value"] == pytest.approx(-3 / 30)
-    assert (found["worse"], found["same"], found["better"]) == (0, 1, 2)
-    assert "−10.00 points" in view
-    assert "0.0 % worse, 33.3 % same, 66.7 % better" in view
+    # good has 1 wrong word of 40, bad 4
+    assert found["scores"]["wer"]["value"] == pytest.approx(-3 / 40)
+    assert (found["worse"], found["same"], found["better"]) == (0, 2, 2)
+    assert "−7.50 points" in view
+    assert "0.0 % worse, 50.0 % same, 50.0 % better" in view
     assert [run["folder"] for run in content["runs"]] == ["sweep/bad", "good"]
     with urlopen(f"{page.base_url}{content['report']}", timeout=10) as answer:
         assert b"<!doctype html>" in answer.read()[:20]

@@ -114,9 +114,23 @@ def test_a_manifest_written_anew_is_the_same_dataset() -> None:
 
 
 def test_speakers_are_drawn_whole_when_asked() -> None:
-    (found,) = compared(FIRST, SECOND, clusters="speaker").differences
+    runs = [
+        run(
+            *[
+                outcome(item.id, item.text, speaker="abcd"[n % 4])
+                for n, item in enumerate(made.outcomes)
+            ]
+        )
+        for made in (FIRST, SECOND)
+    ]
+    (found,) = compared(*runs, clusters="speaker").differences
     assert found.differences["wer"] is not None
-    assert found.differences["wer"].units == 2
+    assert found.differences["wer"].units == 4
+
+
+def test_two_speakers_are_too_few_to_be_drawn() -> None:
+    (found,) = compared(FIRST, SECOND, clusters="speaker").differences
+    assert found.differences["wer"] is None
 
 
 def test_an_unknown_column_names_the_known_ones() -> None:
@@ -149,7 +163,7 @@ def test_three_runs_are_ranked_and_each_stands_against_the_first() -> None:
 
 
 def test_runs_without_reference_words_have_no_difference_and_no_rank() -> None:
-    silent = [run(outcome("a", "uh", said=""), outcome("b", "", said=""))] * 2
+    silent = [run(*[outcome(name, "uh" if name == "a" else "", said="") for name in "abcd"])] * 2
     comparison = compared(*silent)
     assert comparison.differences[0].differences["wer"] is None
     assert comparison.ranking == ()

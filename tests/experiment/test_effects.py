@@ -105,7 +105,9 @@ def test_a_missing_and_a_repeated_combination_are_named() -> None:
         effects(twice, [*runs, runs[0]], resamples=10, seed=0)
 
 
-def test_one_utterance_has_an_effect_and_no_interval() -> None:
-    found = effects({"beam": ["1", "5"]}, [[counts(10)], [counts(4)]], resamples=10, seed=0)
+@pytest.mark.parametrize("few", [1, 3])
+def test_too_few_utterances_have_an_effect_and_no_interval(few: int) -> None:
+    runs = [[counts(10)] * few, [counts(4)] * few]
+    found = effects({"beam": ["1", "5"]}, runs, resamples=10, seed=0)
     assert found.found[0].value == pytest.approx(-0.06)
     assert found.found[0].low is None

@@ -90,6 +90,7 @@ def test_two_or_three_utterances_show_nothing(few: int) -> None:
     assert held(better, worse).verdict is Verdict.INCONCLUSIVE
     assert held(worse, better).verdict is Verdict.INCONCLUSIVE
     assert held(worse, worse).verdict is Verdict.PASSED
+    assert held(worse, worse, max_delta=-0.01).verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_stricter_alpha_asks_for_more() -> None:

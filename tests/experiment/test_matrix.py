@@ -72,7 +72,7 @@ def test_what_a_run_lost_counts_in_neither_side_of_the_difference() -> None:
 
 
 def test_a_row_without_clean_recordings_has_no_differences() -> None:
-    found = shown(made("a", None, 1, 1), made("b", "noise", 1, 1))
+    found = shown(made("a", None, *[1] * 4), made("b", "noise", *[1] * 4))
     assert found.rows[1].cells["noise"].difference is None
 
 

@@ -97,8 +97,9 @@ def test_the_same_seed_gives_the_same_bounds_and_another_seed_others() -> None:
 
 
 def test_the_order_of_equal_utterances_does_not_matter() -> None:
-    counts = [utterance(1, 4), utterance(1, 4), utterance(0, 9)]
-    assert interval(counts, seed=1) == interval([counts[1], counts[0], counts[2]], seed=1)
+    counts = [utterance(1, 4), utterance(1, 4), utterance(0, 9), utterance(2, 5)]
+    swapped = [counts[1], counts[0], *counts[2:]]
+    assert bounds(interval(counts, seed=1)) == bounds(interval(swapped, seed=1))
 
 
 def test_a_higher_level_is_a_wider_interval_around_the_rate() -> None:
@@ -120,22 +121,24 @@ def test_insertions_of_an_empty_reference_count_in_the_numerator() -> None:
 
 
 def test_whole_clusters_are_drawn() -> None:
-    # Every utterance of the one speaker is wrong, none of the other's: each resample holds
-    # 0, 1 or 2 bad speakers, so the interval spans everything; utterances alone hide that.
+    # Every utterance of two speakers is wrong, none of the others': a resample holds
+    # 0 to 4 bad speakers, so the interval spans everything; utterances alone hide that.
     counts = [utterance(2, 2)] * 50 + [utterance(0, 2)] * 50
-    speakers = ["bad"] * 50 + ["good"] * 50
+    speakers = [f"s{number // 25}" for number in range(100)]
     clustered = interval(counts, seed=0, clusters=speakers)
     assert clustered is not None
-    assert (clustered.low, clustered.high, clustered.units) == (0.0, 1.0, 2)
+    assert (clustered.low, clustered.high, clustered.units) == (0.0, 1.0, 4)
     low, high = bounds(interval(counts, seed=0))
     assert 0.3 < low < high < 0.7
 
 
 def test_clusters_are_the_sums_of_their_utterances() -> None:
-    counts = [utterance(0, 3), utterance(2, 5), utterance(1, 4), utterance(0, 8)]
-    summed = [counts[0] + counts[1] + counts[3], counts[2]]
-    clusters = ["a", "a", "b", "a"]
-    assert interval(counts, seed=3, clusters=clusters) == interval(summed, seed=3)
+    counts = [utterance(*one) for one in ((0, 3), (2, 5), (1, 4), (0, 8), (3, 9), (0, 7))]
+    summed = [counts[0] + counts[1] + counts[3], *counts[2:3], *counts[4:]]
+    clusters = ["a", "a", "b", "a", "c", "d"]
+    found = interval(counts, seed=3, clusters=clusters)
+    assert found is not None
+    assert found == interval(summed, seed=3)
 
 
 def test_one_resample_has_one_rate() -> None:
@@ -151,21 +154,29 @@ def test_clusters_of_one_utterance_each_change_nothing() -> None:
 
 @pytest.mark.parametrize(
     "counts",
-    [[], [utterance(1, 4)], [utterance(0, 0)] * 5],
-    ids=["nothing", "one utterance", "no reference words"],
+    [[], [utterance(1, 4)], [utterance(1, 4), *[utterance(0, 4)] * 2], [utterance(0, 0)] * 5],
+    ids=["nothing", "one utterance", "three", "no reference words"],
 )
 def test_an_undefined_interval_is_none(counts: list[ErrorCounts]) -> None:
     assert interval(counts, seed=0) is None
 
 
-def test_one_cluster_has_no_interval() -> None:
-    assert interval(corpus(10, seed=1), seed=0, clusters=["same"] * 10) is None
+@pytest.mark.parametrize("few", [1, 2, 3])
+def test_fewer_than_four_clusters_have_no_interval(few: int) -> None:
+    names = [f"speaker{number % few}" for number in range(12)]
+    assert interval(corpus(12, seed=1), seed=0, clusters=names) is None
+
+
+def test_four_utterances_have_an_interval() -> None:
+    low, high = bounds(interval([utterance(1, 4), utterance(0, 4)] * 2, seed=0))
+    assert (low, high) == (0.0, 0.25)
 
 
 def test_resamples_without_reference_words_are_left_out() -> None:
-    # One of four resamples draws the empty reference twice and has no rate.
+    # 81 of 256 resamples draw only empty references and have no rate. The bounds are the ends: the
+    # one with words four times, and once beside three empty ones.
     empty = ErrorCounts(0, 1, 0, reference_length=0, hypothesis_length=1)
-    assert bounds(interval([utterance(1, 4), empty], seed=0)) == (0.25, 0.5)
+    assert bounds(interval([utterance(1, 4), empty, empty, empty], seed=0)) == (0.25, 1.0)
 
 
 def test_a_corpus_larger_than_a_block_of_draws_is_resampled_too() -> None:

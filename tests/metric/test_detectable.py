@@ -77,7 +77,11 @@ def test_speakers_that_differ_as_a_whole_need_more_of_them() -> None:
     ).smallest_difference(40)
 
 
-@pytest.mark.parametrize("counts", [[], [utterance(1)], [utterance(0, 0)] * 3], ids=str)
+@pytest.mark.parametrize(
+    "counts",
+    [[], [utterance(1)], [utterance(1), utterance(0), utterance(2)], [utterance(0, 0)] * 4],
+    ids=str,
+)
 def test_too_little_to_know_a_spread_is_none(counts: list[ErrorCounts]) -> None:
     assert supposed_spread(counts, 0.0) is None
     assert paired_spread(counts, counts) is None

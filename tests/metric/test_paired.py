@@ -33,7 +33,9 @@ def pair(utterances: int, seed: int, worse: float) -> tuple[list[ErrorCounts], l
 
 
 def test_the_value_is_the_second_rate_minus_the_first() -> None:
-    result = found(difference([utterance(1), utterance(3)], [utterance(2), utterance(1)], seed=0))
+    result = found(
+        difference([utterance(1), utterance(3)] * 2, [utterance(2), utterance(1)] * 2, seed=0)
+    )
     assert result.value == pytest.approx(3 / 20 - 4 / 20)
     assert result.low < 0 < result.high
 
@@ -145,7 +147,7 @@ def test_one_large_speaker_makes_few_of_many(
 
 
 def test_utterances_are_never_few_clusters() -> None:
-    result = found(difference([utterance(1)] * 3, [utterance(0)] * 3, seed=0))
+    result = found(difference([utterance(1)] * 4, [utterance(0)] * 4, seed=0))
     assert (result.effective_units, result.has_few_clusters) == (None, False)
 
 
@@ -157,8 +159,13 @@ def test_references_of_different_length_are_divided_by_their_own() -> None:
 
 @pytest.mark.parametrize(
     ("first", "second"),
-    [([], []), ([utterance(1)], [utterance(0)]), ([utterance(0, 0)] * 3, [utterance(0, 0)] * 3)],
-    ids=["nothing", "one utterance", "no reference words"],
+    [
+        ([], []),
+        ([utterance(1)], [utterance(0)]),
+        ([utterance(1)] * 3, [utterance(0)] * 3),
+        ([utterance(0, 0)] * 4, [utterance(0, 0)] * 4),
+    ],
+    ids=["nothing", "one utterance", "three", "no reference words"],
 )
 def test_an_undefined_difference_is_none(
     first: list[ErrorCounts], second: list[ErrorCounts]

@@ -71,6 +71,11 @@ WORSE = replace(PASSED, verdict=Verdict.REGRESSION, max_delta=0.001)
             "passed: as many errors as the baseline in every utterance, over 265 utterances.",
         ),
         (
+            replace(PASSED, changed=0, tested=None, utterances=3),
+            True,
+            "passed: as many errors as the baseline in every utterance, over 3 utterances.",
+        ),
+        (
             replace(PASSED, verdict=Verdict.LOST, newly_lost=("a", "b")),
             False,
             "not passed: the run has no text for 2 utterances that the baseline transcribed, first a.",

@@ -63,7 +63,7 @@ def test_what_is_undefined_is_a_dash_with_its_reason_and_never_zero(
     text = Page(page(replace(result, scores=scores), alignments)).text["summary"]
     for shown in (
         "Word error rate|–|undefined: no scored utterance has reference words|",
-        "Character error rate|50.00 %|no interval: it needs two scored utterances",
+        "Character error rate|50.00 %|no interval: it needs 4 scored utterances",
         "Speed (RTFx)|–|undefined: the run was resumed, its time was not taken in one piece|",
         "undefined: no utterance was timed one at a time|p50|–|p95|–|p99|–|",
     ):

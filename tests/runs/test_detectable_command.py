@@ -61,7 +61,9 @@ def test_a_wrong_argument_is_one_line_and_exit_2(
     assert said in finished.stderr
 
 
-def test_one_utterance_is_too_small_a_pilot(tmp_path: Path) -> None:
-    finished = runs("detectable", folder(tmp_path / "a", [outcome("u", wrong(1))]))
+@pytest.mark.parametrize("few", [1, 3])
+def test_too_small_a_pilot_is_refused(few: int, tmp_path: Path) -> None:
+    pilot = folder(tmp_path / "a", [outcome(f"u{n}", wrong(n)) for n in range(few)])
+    finished = runs("detectable", pilot)
     assert finished.returncode == 2
-    assert "use a larger pilot" in finished.stderr
+    assert "expected 4 utterances with reference words, got fewer" in finished.stderr

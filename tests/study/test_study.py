@@ -132,14 +132,15 @@ def test_a_plot_names_each_value_of_the_column(tmp_path: Path) -> None:
 
 
 def test_compare_says_what_the_command_says(tmp_path: Path) -> None:
-    first = folder(tmp_path / "a", [outcome("x", wrong(3)), outcome("y", wrong(0))])
-    other = folder(tmp_path / "b", [outcome("x", wrong(1)), outcome("y", wrong(0))])
+    same = [outcome(name, wrong(0)) for name in ("u", "v", "w")]
+    first = folder(tmp_path / "a", [*same, outcome("x", wrong(3))])
+    other = folder(tmp_path / "b", [*same, outcome("x", wrong(1))])
     found = compare(first, open_run(other))
     (difference,) = found.differences
     tested = difference.differences["wer"]
     assert tested is not None
-    assert tested.value == pytest.approx(-2 / 20)
-    assert (difference.better, difference.same, difference.worse) == (1, 1, 0)
+    assert tested.value == pytest.approx(-2 / 40)
+    assert (difference.better, difference.same, difference.worse) == (1, 3, 0)
     command = runs("compare", first, other, "--output-dir", tmp_path / "page")
     page = re.sub(r"<[^>]+>", " ", found._repr_html_())
     verdict = next(line for line in command.stdout.splitlines() if "between B and A" in line)
@@ -156,7 +157,7 @@ def test_the_comparisons_frame_begins_with_what_changed_most(tmp_path: Path) -> 
 
 
 def test_a_comparison_is_drawn_by_the_values_of_a_column(tmp_path: Path) -> None:
-    ids = [(f"{speaker}-{n}", speaker) for speaker in ("anna", "bert") for n in range(3)]
+    ids = [(f"{speaker}-{n}", speaker) for speaker in ("anna", "bert") for n in range(4)]
     first = folder(tmp_path / "a", [outcome(i, wrong(3), speaker=who) for i, who in ids])
     other = folder(tmp_path / "b", [outcome(i, wrong(1), speaker=who) for i, who in ids])
     labels = compare(first, other).plot("speaker").axes[0].get_yticklabels()

@@ -40,7 +40,7 @@ _RESAMPLES_AT_ONCE: Final = 500
 class Effect:
     """A contrast of error rates as a fraction with its interval; ``levels`` are against ``references``.
 
-    One factor is a main effect, two are an interaction. ``None`` bounds: too few utterances.
+    One factor is a main effect, two are an interaction. ``None`` bounds: fewer than four utterances.
     """
 
     factors: tuple[str, ...]

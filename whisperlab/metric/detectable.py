@@ -79,6 +79,8 @@ def paired_spread(
 ) -> Spread | None:
     """Returns the spread between two pilot runs; ``None`` where a rate or a spread is undefined.
 
+    Undefined is a spread of fewer than four units (`FEWEST_UNITS`).
+
     Raises:
         ValueError: the runs or ``clusters`` differ in length.
     """

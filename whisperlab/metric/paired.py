@@ -67,8 +67,8 @@ def difference(
     """Returns the difference of the pooled rates with its paired bootstrap interval and p.
 
     Both runs' counts of an utterance are drawn together, so what is hard for both cancels out. The
-    interval excludes zero exactly where ``p <= 1 - level``. Undefined (``None``) are fewer than two
-    units and a run without reference units.
+    interval excludes zero exactly where ``p <= 1 - level``. Undefined (``None``) are fewer than four
+    units (`FEWEST_UNITS`) and a run without reference units.
 
     Source: Bisani and Ney 2004, section 3; bounds and p as in ``bootstrap.py``.
 

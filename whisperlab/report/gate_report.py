@@ -34,6 +34,9 @@ def _reason(result: GateResult) -> str:
         lost = notation.plural(len(result.newly_lost), "utterance")
         return f"the run has no text for {lost} that the baseline transcribed, first {result.newly_lost[0]}"
     if result.tested is None:
+        if result.verdict is Verdict.PASSED:
+            over = notation.plural(result.utterances, "utterance")
+            return f"as many errors as the baseline in every utterance, over {over}"
         return (
             f"too small to tell: {name} cannot be compared over "
             f"{notation.plural(result.utterances, 'utterance')}: too few "

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from whisperlab.experiment.result import Latency, Percentiles, Rate, RunResult, Scores, Speed
+from whisperlab.metric.bootstrap import FEWEST_UNITS
 from whisperlab.report import notation
 from whisperlab.report.markup import Markup, element, joined
 from whisperlab.utterance import Outcome, State
@@ -56,12 +57,17 @@ def _card(title: str, value: str, *details: str, kind: str = "") -> Markup:
     )
 
 
+def no_interval(unit: str) -> str:
+    """Returns why a rate that is known has no interval."""
+    return f"no interval: it needs {FEWEST_UNITS} scored utterances with {unit}"
+
+
 def _rate_card(name: str, rate: Rate, scores: Scores, kind: str) -> Markup:
     title, unit = METRIC_TITLES.get(name, (name, "units"))
     if rate.value is None:
         bounds = f"undefined: no scored utterance has reference {unit}"
     elif rate.low is None:
-        bounds = f"no interval: it needs two scored utterances with {unit}"
+        bounds = no_interval(unit)
     else:
         bounds = f"95 % interval {notation.interval(rate.low, rate.high)}"
     failed = scores.utterances.failed + scores.utterances.timed_out

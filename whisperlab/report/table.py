@@ -20,6 +20,7 @@ from whisperlab.report.summary import (
     METRIC_TITLES,
     latency_details,
     lost_by_code,
+    no_interval,
     primary_first,
     spoken,
     why_no_rtfx,
@@ -127,7 +128,7 @@ def _uncertainty(rate: Rate, unit: str) -> str:
     if rate.value is None:
         return f"no scored utterance has reference {unit}"
     if rate.low is None:
-        return f"no interval: it needs two scored utterances with {unit}"
+        return no_interval(unit)
     return f"95 % interval {notation.interval(rate.low, rate.high)}"
 
 

@@ -16,7 +16,8 @@ def verdict(found: RunDifference, comparison: Comparison) -> str:
     name = choices.metric.upper()
     tested = found.differences[choices.metric]
     if tested is None:
-        return f"{found.label} and A cannot be told apart: too few utterances with reference words."
+        drawn = "utterances" if choices.clusters is None else f"values of {choices.clusters}"
+        return f"{found.label} and A cannot be told apart: too few {drawn} with reference words."
     if tested.p <= 1 - choices.level:
         word = "lower" if tested.value < 0 else "higher"
         size = notation.points(abs(tested.value)).lstrip("+")

@@ -15,6 +15,7 @@ from whisperlab.experiment.gate import GateResult, gate
 from whisperlab.experiment.matrix import Matrix, matrix
 from whisperlab.experiment.pairing import Choices, pair
 from whisperlab.experiment.result import RunResult
+from whisperlab.metric.bootstrap import FEWEST_UNITS
 from whisperlab.metric.detectable import Spread, paired_spread, supposed_spread
 from whisperlab.normalize.profile import Profile
 from whisperlab.report.clips import Clips, Placement, clips
@@ -88,8 +89,9 @@ def spreads(
     )
     known = [spread for spread in found if spread is not None]
     if not known:
+        units = "utterances" if choices.clusters is None else f"values of {choices.clusters}"
         raise ConfigError(
-            f"{folders[0]}: expected two utterances with reference words, got fewer; "
+            f"{folders[0]}: expected {FEWEST_UNITS} {units} with reference words, got fewer; "
             "use a larger pilot"
         )
     return known
