@@ -16,9 +16,9 @@ BASIC = Profile(name="basic", version="1", steps=(WhisperBasic(),))
 FIRST = run(*[outcome(f"u{n:02}", wrong(n % 3)) for n in range(30)])
 
 
-def against(other: RunResult, *, must: bool) -> Circumstance:
+def against(other: RunResult, *, must: bool, first: RunResult = FIRST) -> Circumstance:
     found = invariance(
-        {"first": FIRST, "other": other},
+        {"first": first, "other": other},
         {"other"} if must else set(),
         BASIC,
         [WordErrorRate()],
@@ -52,6 +52,12 @@ def test_one_letter_that_no_metric_sees_violates_what_must_be_equal() -> None:
 
 def test_a_few_other_texts_are_stable_where_texts_may_change() -> None:
     assert against(with_texts({3: wrong(1), 4: wrong(0)}), must=False).verdict is Verdict.STABLE
+
+
+def test_other_texts_of_three_utterances_tell_nothing() -> None:
+    few, worse = (run(*[outcome(f"u{n}", wrong(errors)) for n in range(3)]) for errors in (0, 1))
+    assert against(worse, must=False, first=few).verdict is Verdict.UNKNOWN
+    assert against(worse, must=True, first=few).verdict is Verdict.VIOLATED
 
 
 def test_a_rate_that_moved_is_sensitive() -> None:

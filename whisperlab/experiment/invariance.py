@@ -7,6 +7,7 @@ Owns the verdict. It does not know which circumstances there are or how runs are
   or state, or arithmetic whose rounding depends on the batch.
 - ``stable``: texts changed under a circumstance that is heard; no difference of the rate is shown.
 - ``sensitive``: they changed, and the rate has: the paired interval excludes zero, or texts were lost.
+- ``unknown``: they changed, and there is no interval: fewer than four utterances have both texts.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Verdict(StrEnum):
     VIOLATED = "violated"
     STABLE = "stable"
     SENSITIVE = "sensitive"
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +75,12 @@ class Circumstance:
             return Verdict.INVARIANT
         if self.must_equal:
             return Verdict.VIOLATED
-        tested = self.difference
-        shown = tested is not None and tested.p <= 1 - tested.level
-        return Verdict.SENSITIVE if shown or self.newly_lost else Verdict.STABLE
+        if self.newly_lost:
+            return Verdict.SENSITIVE
+        if self.difference is None:
+            return Verdict.UNKNOWN
+        shown = self.difference.p <= 1 - self.difference.level
+        return Verdict.SENSITIVE if shown else Verdict.STABLE
 
 
 @dataclass(frozen=True, slots=True)

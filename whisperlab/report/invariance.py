@@ -32,6 +32,7 @@ SPOKEN = {
     Verdict.VIOLATED: "VIOLATED: must not change",
     Verdict.STABLE: "stable: no difference shown",
     Verdict.SENSITIVE: "sensitive",
+    Verdict.UNKNOWN: "unknown: too few utterances",
 }
 MOST_NAMED = 5
 """Changed utterances that the terminal names; the page has them all."""
