@@ -19,6 +19,7 @@ from rich.text import Text
 import whisperlab
 from whisperlab.errors import ConfigError
 from whisperlab.study import Run, compare, evaluate, open_run
+from whisperlab.study.run import FRAME_COLUMNS
 from whisperlab.study.shown import shown
 from whisperlab.transcript import Segment, Transcript
 
@@ -89,6 +90,11 @@ def test_a_failed_utterance_has_no_number_of_errors(tmp_path: Path) -> None:
     assert frame.loc["x", "errors"] == 2
     assert frame["errors"].isna()["y"]
     assert frame.loc["y", "error"] == "invalid_audio"
+
+
+def test_a_run_without_utterances_is_an_empty_frame(tmp_path: Path) -> None:
+    frame = open_run(folder(tmp_path / "a", [])).to_pandas()
+    assert (len(frame), list(frame.columns)) == (0, list(FRAME_COLUMNS))
 
 
 def test_a_slice_does_not_take_the_place_of_a_column(tmp_path: Path) -> None:

@@ -227,9 +227,7 @@ def _job_name() -> str:
 
 
 def _fail(error: Exception, code: int, debug: bool, where: str = "") -> int:
-    if isinstance(
-        error, BrokenPipeError
-    ):  # nobody reads on: the end of every command knows what to do
+    if isinstance(error, BrokenPipeError):  # nobody reads on: `end_with` ends the command
         raise error
     if debug:
         sys.excepthook(type(error), error, error.__traceback__)

@@ -43,6 +43,11 @@ if TYPE_CHECKING:
 
 PERCENT = 100
 
+FRAME_COLUMNS = (
+    "id", "state", "reference", "text", "errors", "words", "audio_seconds", "seconds", "error",
+)  # fmt: skip
+"""Of every run's frame, before the columns of its dataset."""
+
 
 @dataclass(frozen=True, slots=True)
 class Run(RunResult):
@@ -90,7 +95,8 @@ class Run(RunResult):
             rows.append(
                 row | {f"slice_{name}" if name in row else name: value for name, value in slices}
             )
-        frame = pd.DataFrame(rows).astype({"errors": "Int64"}) if rows else pd.DataFrame()
+        columns = None if rows else FRAME_COLUMNS  # a part of a run can be empty
+        frame = pd.DataFrame(rows, columns=columns).astype({"errors": "Int64"})
         return frame.sort_values(["errors", "id"], ascending=[False, True], ignore_index=True)
 
     def plot(self, column: str | None = None) -> Figure:
