@@ -26,7 +26,8 @@ def end_with(main: Callable[[], int]) -> NoReturn:
         try:
             code = main()
         finally:
-            sys.stdout.flush()
+            if not sys.stdout.closed:  # as by a command that must know whether it was read
+                sys.stdout.flush()
     except BrokenPipeError:
         # What is still buffered would raise once more as Python ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

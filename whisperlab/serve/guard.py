@@ -162,6 +162,7 @@ class Guard:
         try:
             await self._serve(scope, exchange)
         finally:
+            ended_by = state.get("code")  # a stream, whose status is out already
             self._observe(
                 Answered(
                     request_id=state["request_id"],
@@ -169,7 +170,7 @@ class Guard:
                     method=scope["method"],
                     route=getattr(scope.get("route"), "path", None),
                     status=exchange.status or CLIENT_GONE,
-                    code=exchange.code or state.get("code"),
+                    code=exchange.code or ended_by,
                     sent_bytes=exchange.sent_bytes,
                     seconds=perf_counter() - started,
                     state=state,
