@@ -223,7 +223,7 @@ DEFAULTS = {
     "an absolute path": ["/engine: /etc/passwd"],
     "an interpolated name": ["/engine: ${run_dir}"],
     "another provider": ["pkg://canary_on_import"],
-    "a file scheme": ["file:///tmp/x"],
+    "a file scheme": ["file:///decoy/x"],
 }
 
 

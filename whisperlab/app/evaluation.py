@@ -192,10 +192,9 @@ def _check(value: object, known: Sequence[str], param: str) -> None:
 
 
 def _check_range(value: object, low: int, high: int, param: str) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
     if value is None and param == "utterances":
         return
-    if not whole or not low <= value <= high:  # type: ignore[operator]  # an int, as just seen
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ApiError(
             "invalid_value", f"Expected {param} to be a whole number, {low} to {high:,}.", param
         )

@@ -78,47 +78,39 @@ class _Layers:
         return self.product(x, tensor(f"{name}.weight"), tensor(f"{name}.bias"))
 
     def fused(self, x: Any, attention: str, kinds: str, head_width: int) -> Any:
-        """Returns queries, keys and values of ``kinds`` ("qkv" or "q") side by side.
-
-        Queries are scaled by ``head_width ** -0.5``; keys have no bias.
-        """
+        """Returns queries, keys and values of ``kinds`` ("qkv" or "q") side by side."""
         parts = [self._projection(attention, kind, head_width) for kind in kinds]
         matrices, biases = zip(*parts, strict=True)
         return self.product(x, np.concatenate(matrices), np.concatenate(biases))
 
-    def by_head(self, x: Any, attention: str, kind: str, n_heads: int) -> Any:
+    def by_head(self, x: Any, attention: str, kind: str, head_width: int) -> Any:
         """Returns queries, keys or values, ``(n_rows, n_heads, n_tokens, head_width)``.
 
         Beside many tokens three products cost less than one whose parts are copied apart.
         """
-        return ops.transpose(self._heads_last(x, attention, kind, n_heads), _indices(0, 2, 1, 3))
+        return ops.transpose(self._heads_last(x, attention, kind, head_width), _indices(0, 2, 1, 3))
 
-    def by_head_lying(self, x: Any, attention: str, kind: str, n_heads: int) -> Any:
+    def by_head_lying(self, x: Any, attention: str, kind: str, head_width: int) -> Any:
         """Returns keys or values, ``(n_rows, n_heads, head_width, n_tokens)``."""
         if not self._halved:  # int8 weights are multiplied as int8 on the right side alone
-            return ops.transpose(
-                self._heads_last(x, attention, kind, n_heads), _indices(0, 2, 3, 1)
-            )
-        matrix, bias = self._projection(attention, kind, self._width(attention) // n_heads)
+            last = self._heads_last(x, attention, kind, head_width)
+            return ops.transpose(last, _indices(0, 2, 3, 1))
+        matrix, bias = self._projection(attention, kind, head_width)
         left = ops.unsqueeze(self.weight(matrix), _indices(0))
         half = ops.matmul(left, ops.convert(x, "bf16"), False, True)
         lying = ops.add(ops.convert(half, "f32"), _constant(bias[:, None]))
-        return ops.reshape(lying, _indices(0, n_heads, len(matrix) // n_heads, -1), True)
+        return ops.reshape(lying, _indices(0, len(matrix) // head_width, head_width, -1), True)
 
-    def _heads_last(self, x: Any, attention: str, kind: str, n_heads: int) -> Any:
+    def _heads_last(self, x: Any, attention: str, kind: str, head_width: int) -> Any:
         """Returns ``(n_rows, n_tokens, n_heads, head_width)``."""
-        head_width = self._width(attention) // n_heads
         product = self.product(x, *self._projection(attention, kind, head_width))
-        return ops.reshape(product, _indices(0, 0, n_heads, head_width), True)
-
-    def _width(self, attention: str) -> int:
-        return len(self._weights.tensor(f"{attention}.v_proj.bias"))
+        return ops.reshape(product, _indices(0, 0, -1, head_width), True)
 
     def _projection(self, attention: str, kind: str, head_width: int) -> tuple[Floats, Floats]:
-        """Returns matrix and bias of "q", which is scaled, "k" or "v"."""
+        """Returns matrix and bias of ``kind``: "q", scaled by ``head_width ** -0.5``, "k" or "v"."""
         matrix = self._weights.tensor(f"{attention}.{kind}_proj.weight")
         bias = (
-            np.zeros(len(matrix), np.float32)
+            np.zeros(len(matrix), np.float32)  # keys have none
             if kind == "k"
             else self._weights.tensor(f"{attention}.{kind}_proj.bias")
         )
@@ -163,11 +155,12 @@ def encoder(
         )  # shape (1,): the number of positions
         places = ops.slice(places, _indices(0), heard, _indices(1), _indices(1))
     x = ops.add(x, places)
+    head_width = shape.width // shape.encoder_heads
     for number in range(shape.encoder_layers):
         layer = f"encoder.layers.{number}"
         inner = layers.norm(x, f"{layer}.self_attn_layer_norm")
         query, key, value = (
-            layers.by_head(inner, f"{layer}.self_attn", kind, shape.encoder_heads) for kind in "qkv"
+            layers.by_head(inner, f"{layer}.self_attn", kind, head_width) for kind in "qkv"
         )
         chances = ops.softmax(ops.matmul(query, key, False, True), -1)
         heads = ops.matmul(chances, value, False, False)
@@ -178,7 +171,7 @@ def encoder(
     for number in range(shape.decoder_layers):
         attention = f"decoder.layers.{number}.encoder_attn"
         for kind in ("key", "value"):
-            part = layers.by_head_lying(x, attention, kind[0], shape.decoder_heads)
+            part = layers.by_head_lying(x, attention, kind[0], shape.head_width)
             results.append(_output(ops.convert(part, memory), f"{kind}.{number}"))
     return ov.Model(results, [features], "encoder")
 
