@@ -5,7 +5,7 @@
     (the same with 'preprocess=[denoise]' run_dir=B)
     python benchmarks/intervals.py counts A B > experiments/2026-11-24-intervals/counts.csv
     python benchmarks/intervals.py simulate experiments/2026-11-24-intervals/counts.csv
-    (one table alone: --table rates|speakers|differences|power)
+    (one table alone: --table rates|speakers|differences|power|few)
     python benchmarks/intervals.py time
 
 `counts` keeps numbers only: errors and words of every utterance, the segments of MAPSSWE, a number
@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
+from unittest.mock import patch
 
 import numpy as np
 
@@ -37,6 +38,7 @@ ALPHA = 0.05
 SIZES = (20, 50, 100, 265, 1000)
 POWER_SIZES = (265, 1000, 2000, 4000)
 WORSE, BETTER = 0.03, 0.02
+FEW_SIZES, FEW_WORDS, FEW_RATE = (2, 3, 4, 5, 8, 20), 20, 0.3
 Generator = np.random.Generator
 
 
@@ -291,6 +293,19 @@ def show_power(items: list[Item]) -> None:
         show(f"{100 * true:+.3f} points", size, found.bootstrap, found.segments, found.utterances)
 
 
+def show_few(_: list[Item]) -> None:
+    """How often the interval covers 30 % of 20 words an utterance; two and three have none outside."""
+    for size in FEW_SIZES:
+        generator = np.random.default_rng(size)
+        covered = 0
+        for errors in generator.binomial(FEW_WORDS, FEW_RATE, size=(DATASETS, size)):
+            said = [ErrorCounts(int(number), 0, 0, FEW_WORDS, FEW_WORDS) for number in errors]
+            with patch("whisperlab.metric.bootstrap.FEWEST_UNITS", 2):
+                found = interval(said, seed=0, resamples=RESAMPLES)
+            covered += found is not None and found.low <= FEW_RATE <= found.high
+        show(size, f"{100 * covered / DATASETS:.1f}")
+
+
 TABLES: dict[str, tuple[str, Callable[[list[Item]], None]]] = {
     "rates": ("95 % interval of a rate | units | covers | truth below | truth above", show_rates),
     "speakers": (
@@ -306,6 +321,10 @@ TABLES: dict[str, tuple[str, Callable[[list[Item]], None]]] = {
         f"power: {WORSE:.0%} one word worse, {BETTER:.0%} better | utterances | bootstrap | MAPSSWE "
         "| MAPSSWE by utterance",
         show_power,
+    ),
+    "few": (
+        f"interval of made-up utterances, {FEW_RATE:.0%} of {FEW_WORDS} words wrong: how many | covers",
+        show_few,
     ),
 }
 
