@@ -6,19 +6,21 @@ from pathlib import Path
 
 SBATCH = """#!/bin/bash
 id=$(( $(ls {queue} | wc -l) + 100 ))
-name=$(sed -n 's/^#SBATCH --job-name=//p' "$1")
-last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' "$1")
+script={scripts}/$id
+cp "$1" $script  # like Slurm: submitit renames its file once it knows the number
+name=$(sed -n 's/^#SBATCH --job-name=//p' $script)
+last=$(sed -n 's/^#SBATCH --array=0-\\([0-9]*\\).*/\\1/p' $script)
 export SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=localhost SLURM_NTASKS=1 SLURM_PROCID=0 SLURM_LOCALID=0
-export SLURM_NODEID=0 SLURM_CPUS_PER_TASK=$(sed -n 's/^#SBATCH --cpus-per-task=//p' "$1")
+export SLURM_NODEID=0 SLURM_CPUS_PER_TASK=$(sed -n 's/^#SBATCH --cpus-per-task=//p' $script)
 export SLURM_JOB_ID=$id
 if [ -n "$last" ]; then
     export SLURM_ARRAY_JOB_ID=$id
     for task in $(seq 0 $last); do
-        SLURM_ARRAY_TASK_ID=$task setsid bash "$1" >/dev/null 2>&1 &
+        SLURM_ARRAY_TASK_ID=$task setsid bash $script >/dev/null 2>&1 &
         echo $! $name >{queue}/${{id}}_$task
     done
 else
-    setsid bash "$1" >/dev/null 2>&1 &
+    setsid bash $script >/dev/null 2>&1 &
     echo $! $name >{queue}/$id
 fi
 echo "Submitted batch job $id"
@@ -53,12 +55,14 @@ exec "$@"
 
 def write_programs(folder: Path) -> Path:
     """Returns the folder that stands in PATH; the tasks' process ids lie in ``folder``/queue."""
-    programs, queue = folder / "bin", folder / "queue"
-    programs.mkdir()
-    queue.mkdir()
+    programs, queue, scripts = folder / "bin", folder / "queue", folder / "scripts"
+    for made in (programs, queue, scripts):
+        made.mkdir()
     texts = {"sbatch": SBATCH, "squeue": SQUEUE, "scancel": SCANCEL, "srun": SRUN}
     for name, text in texts.items():
         program = programs / name
-        program.write_text(text if name == "srun" else text.format(queue=queue), encoding="utf-8")
+        program.write_text(
+            text if name == "srun" else text.format(queue=queue, scripts=scripts), encoding="utf-8"
+        )
         program.chmod(0o755)
     return programs
