@@ -78,15 +78,17 @@ class Rules:
             logits[:first] = IMPOSSIBLE
 
 
-def log_sum_exp(scores: Floats) -> np.float32:
+def log_sum_exp(scores: Floats, top: np.float32 | None = None) -> np.float32:
     """Returns ``log(sum(exp(scores)))``; minus infinity of nothing but impossible scores.
+
+    ``top`` is the largest of them, for who has found it already.
 
     >>> float(log_sum_exp(np.log(np.array([0.25, 0.5], np.float32)))) == float(np.log(np.float32(0.75)))
     True
     """
     if not scores.size:
         return IMPOSSIBLE
-    top = scores.max()
+    top = scores.max() if top is None else top
     if top == IMPOSSIBLE:
         return IMPOSSIBLE
     total: np.float32 = top + np.log(np.exp(scores - top).sum())

@@ -121,13 +121,12 @@ class Batch:
         tokens, logprobs = [], []
         for row, scores in zip(rows, logits, strict=True):
             self._rules[row.timestamps].apply(scores, row.tokens)
+            likeliest = int(scores.argmax())
             token = (
-                _draw(scores, row.temperature, row.generator)
-                if row.temperature > 0
-                else int(scores.argmax())
+                _draw(scores, row.temperature, row.generator) if row.temperature > 0 else likeliest
             )
             tokens.append(token)
-            logprobs.append(float(scores[token] - log_sum_exp(scores)))
+            logprobs.append(float(scores[token] - log_sum_exp(scores, scores[likeliest])))
         return Choice(tokens, logprobs)
 
     def _take(self, rows: Sequence[Writing], choice: Choice) -> None:
