@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from described import violations
 from doc_blocks import Block, blocks, difference
+from openai import OpenAI
 from serve_process import Running, listening_server
 
 from whisperlab.serve.openapi.document import openapi_document
@@ -51,6 +52,7 @@ class Place:
     folder: Path
     names: dict[str, Any] = field(default_factory=dict)
     server: Running | None = None
+    clients: list[OpenAI] = field(default_factory=list)
 
     @property
     def base_url(self) -> str:
@@ -63,6 +65,7 @@ class Place:
             printed = io.StringIO()
             with contextlib.redirect_stdout(printed), contextlib.chdir(self.folder):
                 exec(compile(content, f"{REFERENCE.name}:{block.line}", "exec"), self.names)
+            self.clients += [one for one in self.names.values() if isinstance(one, OpenAI)]
             return printed.getvalue()
         pid = "" if self.server is None else str(self.server.process.pid)
         return self.shell(content, SERVER=pid)
@@ -82,7 +85,7 @@ class Place:
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> Iterator[Place]:
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("the examples need curl: apt-get install curl")
@@ -96,7 +99,9 @@ def place(tmp_path: Path) -> Place:
         if block.name == "files":
             made.run(block)
     shutil.copy(tmp_path / "speech.flac", tmp_path / SOUND)
-    return made
+    yield made
+    for client in made.clients:
+        client.close()
 
 
 def samples() -> Iterator[Block]:
