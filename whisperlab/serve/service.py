@@ -20,7 +20,7 @@ import whisperlab
 from whisperlab.audio import AudioLimits, Waveform, decode
 from whisperlab.audio.sandbox import DecodeSandbox
 from whisperlab.device import resolve
-from whisperlab.errors import ConfigError, ModelError, WhisperlabError
+from whisperlab.errors import ModelError, WhisperlabError
 from whisperlab.serve.body import ByteBudget
 from whisperlab.serve.configurations import Configuration, Offer
 from whisperlab.serve.guard import Answered
@@ -246,10 +246,13 @@ class Service:
         except WorkerLostError as error:
             failed = error.load_failure
             self._fail(str(error), ModelError.exit_code if failed is None else failed.exit_code)
-        except ConfigError as error:
-            self._fail(str(error), error.exit_code)
         except (ApiError, CancelledError):
             _logger.info("stopped before the self-test had passed")
+        except WhisperlabError as error:
+            self._fail(str(error), error.exit_code)
+        except Exception as error:  # or the server would stay red for ever and not say why
+            _logger.exception("unforeseen failure")
+            self._fail(f"the self-test ended in {error!r}", WhisperlabError.exit_code)
         else:
             # A recogniser that cannot know the clip (engine=replay) has answered all the same.
             if reply.code not in (None, "not_recorded"):
