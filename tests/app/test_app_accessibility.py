@@ -143,7 +143,7 @@ def provoke(panel: Any, tab: str, button: str, sentence: str) -> None:
         with suppress(PlaywrightTimeout):
             alert.wait_for(timeout=ATTEMPT_MS)
             return
-    raise AssertionError(f"{tab}: {button} did not say {sentence!r}")
+    raise AssertionError(f"{tab}: {button} did not say {sentence!r}: {panel.inner_text()}")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
