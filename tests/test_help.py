@@ -12,6 +12,7 @@ import pytest
 import whisperlab
 from whisperlab.__main__ import COMMANDS
 from whisperlab.config.arguments import EXIT_READER_GONE
+from whisperlab.errors import WriteError
 
 HEAVY = "torch transformers gradio scipy librosa pandas matplotlib datasets jiwer av fastapi"
 WIDEST = 140
@@ -59,6 +60,16 @@ def test_a_reader_that_has_gone_ends_a_command_without_a_word(line: str) -> None
     )
     os.close(writer)
     assert (finished.returncode, finished.stderr) == (EXIT_READER_GONE, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's full device")
+def test_output_that_finds_no_room_ends_a_command_with_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        finished = subprocess.run(
+            [sys.executable, "-m", "whisperlab"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert finished.returncode == WriteError.exit_code
+    assert finished.stderr == b"error: [Errno 28] No space left on device; free space there\n"
 
 
 @pytest.mark.parametrize(

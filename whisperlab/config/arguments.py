@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import errno
 import os
 import re
 import sys
@@ -19,6 +20,9 @@ CLOSE_ENOUGH: Final = 0.7
 EXIT_READER_GONE: Final = 128 + 13  # SIGPIPE, which Windows lacks
 """What a shell says of a program whose output nobody reads any more, as in ``COMMAND | head -1``."""
 
+EXIT_NOT_WRITTEN: Final = 74
+"""`whisperlab.errors.WriteError`'s."""
+
 
 def end_with(main: Callable[[], int]) -> NoReturn:
     """Ends the process with the exit code of ``main``; without a word where its reader has gone."""
@@ -29,10 +33,20 @@ def end_with(main: Callable[[], int]) -> NoReturn:
             if not sys.stdout.closed:  # as by a command that must know whether it was read
                 sys.stdout.flush()
     except BrokenPipeError:
-        # What is still buffered would raise once more as Python ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(EXIT_READER_GONE)
+        _discard_output()
+        code = EXIT_READER_GONE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _discard_output()
+        sys.stderr.write(f"error: {error}; free space there\n")
+        code = EXIT_NOT_WRITTEN
     sys.exit(code)
+
+
+def _discard_output() -> None:
+    """Lets go of what is still buffered: it would raise once more as Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
