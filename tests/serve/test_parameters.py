@@ -93,6 +93,15 @@ def test_languages_are_codes_or_english_names() -> None:
     assert refusal(model="english", language="de") == ("unsupported_value", "language")
 
 
+def test_what_a_model_cannot_do_is_said_without_the_advice_of_a_command_line() -> None:
+    with pytest.raises(ApiError) as refused:
+        understand({"model": "english", "language": "de"}, "transcribe")
+    said = refused.value.message
+    assert said.startswith("This model cannot do what was asked: ")
+    assert said.endswith(". Ask for less, or choose another model.")
+    assert "; " not in said  # what to do on a command line
+
+
 def test_a_translation_is_asked_of_a_model_that_can() -> None:
     assert read("translate").recipe.options.task == "translate"
     assert refusal("translate", model="english") == ("unsupported_value", "model")

@@ -267,11 +267,11 @@ def _check(options: DecodeOptions) -> None:
         )
     defaults = DecodeOptions()
     for option in fields(options):
-        value, default = getattr(options, option.name), getattr(defaults, option.name)
-        if option.name not in _HONOURED and value != default:
+        value = getattr(options, option.name)
+        if option.name not in _HONOURED and value != getattr(defaults, option.name):
             raise UnsupportedOptionError(
                 f"engine=pocketsphinx cannot honour decode.{option.name}={value}; "
-                f"leave it at {default} or choose engine=hf"
+                "leave it at its default or choose engine=hf"
             )
 
 

@@ -83,11 +83,11 @@ class RemoteSettings:
         """Raises ``UnsupportedOptionError`` for an option that the API has no parameter for."""
         defaults = DecodeOptions()
         for option in fields(options):
-            value, default = getattr(options, option.name), getattr(defaults, option.name)
-            if option.name not in _HONOURED and value != default:
+            value = getattr(options, option.name)
+            if option.name not in _HONOURED and value != getattr(defaults, option.name):
                 raise UnsupportedOptionError(
                     f"engine=remote cannot ask a server for decode.{option.name}={value}; leave it "
-                    f"at {default} and set it where the server is configured"
+                    "at its default and set it where the server is configured"
                 )
         if len(options.temperatures) > 1:
             raise UnsupportedOptionError(
@@ -104,9 +104,8 @@ class RemoteSettings:
             False,
         ):
             raise UnsupportedOptionError(
-                "the route for translations takes no language and gives no words, got "
-                f"decode.language={options.language}, decode.timestamps={options.timestamps}; "
-                "leave them at null and segment"
+                "the route for translations takes no language and gives no words; leave "
+                "decode.language at null and decode.timestamps at segment"
             )
 
     def load(self) -> RemoteEngine:

@@ -267,7 +267,12 @@ def _changed(
     try:
         check(changed)
     except ConfigError as error:
-        raise ApiError("unsupported_value", str(error), param) from error
+        reason = str(error).partition("; ")[0]  # what to do stands behind it, for a command line
+        raise ApiError(
+            "unsupported_value",
+            f"This model cannot do what was asked: {reason}. Ask for less, or choose another model.",
+            param,
+        ) from error
     return changed
 
 
