@@ -193,6 +193,12 @@ def test_a_line_with_a_right_checksum_that_is_no_outcome_is_damage(
             Ledger(path)
 
 
+def test_a_ledger_that_is_gone_is_named(tmp_path: Path) -> None:
+    for read in (read_ledger, read_texts):
+        with pytest.raises(DatasetError, match=r"ledger\.jsonl: cannot be read \(No such file"):
+            list(read(tmp_path / "ledger.jsonl"))
+
+
 def test_what_others_write_is_counted_as_it_grows_and_anew_where_a_tail_was_cut(
     tmp_path: Path,
 ) -> None:

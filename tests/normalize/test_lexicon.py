@@ -36,8 +36,9 @@ def test_hash_depends_on_content_not_on_order() -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (None, "expected a JSON file"),
+        (None, r"cannot be read \(No such file or directory\); give the path of a JSON file$"),
         ("{", "expected a JSON file"),
+        ("[" * 100_000, "expected a JSON file"),
         ("[]", "expected an object of texts to texts"),
         ('{"a": 1}', "expected an object of texts to texts"),
     ],

@@ -194,9 +194,15 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Yields the records in the order of writing; a torn last line is left out.
 
     Raises:
-        DatasetError: a line before the last is damaged; names file and line.
+        DatasetError: a line before the last is damaged, or there is no such file; names file and line.
     """
-    with path.open("rb") as file:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror}); restore the file"
+        ) from error
+    with file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return

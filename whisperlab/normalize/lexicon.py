@@ -86,9 +86,13 @@ class LexiconFile:
         """
         try:
             content = json.loads(self.path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise ConfigError(
-                f"lexicon {self.path}: expected a JSON file, {error}; give the path of one"
+                f"lexicon {self.path}: cannot be read ({error.strerror}); give the path of a JSON file"
+            ) from error
+        except (ValueError, RecursionError) as error:  # the last: 10^5 brackets
+            raise ConfigError(
+                f"lexicon {self.path}: expected a JSON file, found another ({error}); mend it"
             ) from error
         where = str(self.path)
         if self.section is not None:
