@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import subprocess
 import sys
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from whisperlab.config.arguments import ArgumentParser
 from whisperlab.config.build import build_transcriber
@@ -97,3 +100,38 @@ def test_an_option_before_the_overrides_is_guessed_too() -> None:
     )
     assert finished.returncode == 2
     assert "did you mean --config-dir?" in finished.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "quoted"),
+    [
+        ("run_dir=a=b", "'run_dir=\"a=b\"'"),
+        ("run_dir=rec (1).jsonl", "'run_dir=\"rec (1).jsonl\"'"),
+        ("+dataset.text_column=größe", "'+dataset.text_column=\"größe\"'"),
+        ('run_dir=a"b(', '\'run_dir="a\\"b("\''),
+        ("run_dir=(C:\\", "'run_dir=\"(C:\\\\\"'"),
+    ],
+)
+def test_a_value_that_hydra_cannot_read_is_shown_in_quotes(override: str, quoted: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose("eval", [override])
+    assert str(caught.value) == (
+        f"{override}: Hydra cannot read the value; in quotes it is taken as it stands: {quoted}"
+    )
+    (read_back,) = shlex.split(quoted)
+    value = OverridesParser.create().parse_override(read_back).value()
+    assert str(value) == override.partition("=")[2]
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        ("run_dir=~/runs/a", 'write the folder out: run_dir="$HOME/runs/a"'),
+        ("run_dir=~anna/runs", "write the folder out"),
+        ("preprocess=[trim", "close the brackets"),
+        ("preprocess={a:", "close the brackets"),
+    ],
+)
+def test_a_tilde_and_an_open_bracket_are_told_apart(override: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{re.escape(override)}: .*{re.escape(said)}"):
+        compose("eval", [override])

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import functools
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import yaml
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 
 from whisperlab.config.arguments import nearest
 from whisperlab.config.compose import CONF_DIR, one_line
 
 _MISTYPED_KEY: Final = re.compile(r"Could not override '(?P<key>[^']+)'")
 _NO_EQUALS: Final = re.compile(r"Error parsing override '(?P<written>.*)' missing EQUAL")
+_KEY_AND_VALUE: Final = re.compile(r"(?P<key>[+~]*[A-Za-z_][\w./@-]*)=(?P<value>.+)", re.DOTALL)
+_BEFORE_A_QUOTE: Final = re.compile(r'(\\*)("|$)')
 _MISSING_CHOICE: Final = re.compile(r"Could not (?:find|load) '(?P<choice>[^']+)'")
 
 
@@ -32,10 +35,32 @@ def explained(error: BaseException) -> str:
     bare = _NO_EQUALS.search(said)
     if bare is not None:
         return f"expected key=value, got {bare['written']!r}; --help lists the keys"
+    if isinstance(error, OverrideParseException):
+        return _unreadable_value(error.override) or said
     mistyped = _MISTYPED_KEY.search(said)
     if mistyped is not None:
         return _mistyped_key(mistyped["key"], said)
     return said
+
+
+def _unreadable_value(override: str) -> str | None:
+    """Returns how to write a value outside Hydra's grammar; ``None`` where the key is at fault."""
+    written = _KEY_AND_VALUE.fullmatch(override)
+    if written is None:
+        return None
+    key, value = written["key"], written["value"]
+    folded = " ".join(override.split())
+    if value.startswith("~"):
+        home = f': {key}="$HOME{value[1:]}"' if value[1:2] in ("", "/") else ""
+        return f"{folded}: ~ is not expanded here; write the folder out{home}"
+    if value[0] in "[{":
+        return (
+            f"{folded}: Hydra cannot read the value; close the brackets, and write a text in it that "
+            "has more than letters, digits and . _ - / in quotes"
+        )
+    escaped = _BEFORE_A_QUOTE.sub(lambda end: end[1] * 2 + (end[2] and '\\"'), value)
+    quoted = shlex.quote(f'{key}="{escaped}"')
+    return f"{folded}: Hydra cannot read the value; in quotes it is taken as it stands: {quoted}"
 
 
 def _missing_choice(choice: str, offered: Sequence[str] | None) -> str:
