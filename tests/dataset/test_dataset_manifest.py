@@ -97,7 +97,7 @@ def test_an_empty_manifest_is_refused(tmp_path: Path, content: str) -> None:
         len(ManifestDataset(path))
 
 
-@pytest.mark.parametrize("offset", [1.5, "0.25"])
+@pytest.mark.parametrize("offset", [1.5, "0.25", "later"])
 def test_a_part_of_a_file_is_refused_not_taken_for_the_whole(
     tmp_path: Path, offset: float | str
 ) -> None:
@@ -106,8 +106,9 @@ def test_a_part_of_a_file_is_refused_not_taken_for_the_whole(
     path.write_text(json.dumps(row) + "\n")
     with pytest.raises(DatasetError, match=r"m\.jsonl:1: expected a whole file, got a part of one"):
         len(ManifestDataset(path))
-    path.write_text(json.dumps({**row, "offset": 0}) + "\n")
-    assert len(ManifestDataset(path)) == 1
+    for start in (0, 0.0, "0", "0.00", " 0.000 ", "", None):
+        path.write_text(json.dumps({**row, "offset": start}) + "\n")
+        assert len(ManifestDataset(path)) == 1
 
 
 def test_a_header_without_rows_is_refused(tmp_path: Path) -> None:

@@ -154,6 +154,22 @@ def test_a_line_beyond_the_bound_is_read_in_pieces_and_passed_over(tmp_path: Pat
     assert reader.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize(("table", "mark"), [("csv", '"'), ("csv", ""), ("tsv", "")])
+def test_a_transcript_of_hours_is_read_from_every_format(
+    tmp_path: Path, table: TableFormat, mark: str
+) -> None:
+    text = "words " * 40_000
+    columns = {"csv": ",", "tsv": "\t"}[table]
+    path = write(tmp_path / "m", f"a{columns}b\n1{columns}{mark}{text}{mark}\n2{columns}x\n")
+    assert read_all(open_rows(path, table)) == [{"a": "1", "b": text}, {"a": "2", "b": "x"}]
+
+
+def test_a_quote_that_is_never_closed_is_told_as_the_likely_cause(tmp_path: Path) -> None:
+    path = write(tmp_path / "m.csv", 'a,b\n1,"open\n' + "2,x\n" * 400_000)
+    with pytest.raises(RowError, match=r"quotation mark that is not closed.*max_line_bytes"):
+        read_first(open_rows(path, "csv"))
+
+
 def test_a_line_of_50_mb_costs_a_few_megabytes(tmp_path: Path) -> None:
     path = write(tmp_path / "m.jsonl", b'{"text": "' + b"x" * 50_000_000 + b'"}\n')
     if not Path("/proc/self/status").exists():

@@ -62,7 +62,7 @@ class Columns:
         Fields(id='s1/a', audio='s1/a.flac', text='yes', seconds=None)
         """
         audio, text, name = row.get(self.audio), row.get(self.text), row.get(self.id)
-        if row.get(OFFSET_COLUMN) not in (None, "", 0, "0", "0.0"):
+        if not _is_start(row.get(OFFSET_COLUMN)):
             raise RowError(
                 f"expected a whole file, got a part of one ({OFFSET_COLUMN!r} "
                 f"{row[OFFSET_COLUMN]!r:.40}); cut it out, or rename the column if it means something else"
@@ -155,6 +155,16 @@ class Columns:
             raise RowError(
                 f"expected seconds in {self.duration!r}, got {written[:40]!r}; write a number"
             ) from error
+
+
+def _is_start(offset: object) -> bool:
+    """Tells whether an offset is none at all: absent, empty, or zero however a table spells it."""
+    if isinstance(offset, str):
+        try:
+            return not offset.strip() or float(offset) == 0
+        except ValueError:
+            return False
+    return offset in (None, 0)
 
 
 def _timed_word(word: Mapping[str, object], number: int) -> Word:

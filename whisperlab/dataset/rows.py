@@ -122,7 +122,7 @@ class Lines:
         self.path = path
         self.number = 0
         self.stamp: tuple[int, ...] = (found.st_size, found.st_mtime_ns, found.st_ino)
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._digest = hashlib.sha256()
 
     @property
@@ -134,17 +134,17 @@ class Lines:
         return self
 
     def __next__(self) -> str:
-        line = self._file.readline(self._max_bytes + 1)
+        line = self._file.readline(self.max_bytes + 1)
         if not line:
             raise StopIteration
         self._digest.update(line)
         self.number += 1
         if self.number == 1:
             line = self._without_mark(line)
-        if len(line) > self._max_bytes:
+        if len(line) > self.max_bytes:
             self._skip_rest_of_line(line)
             raise RowError(
-                f"expected at most {self._max_bytes} bytes in a line, found more; is this the "
+                f"expected at most {self.max_bytes} bytes in a line, found more; is this the "
                 "right file? a larger bound is +dataset.max_line_bytes=N"
             )
         try:
@@ -170,7 +170,7 @@ class Lines:
 
     def _skip_rest_of_line(self, line: bytes) -> None:
         while line and not line.endswith(b"\n"):
-            line = self._file.readline(self._max_bytes)
+            line = self._file.readline(self.max_bytes)
             self._digest.update(line)
 
 
@@ -258,6 +258,8 @@ class DelimitedRows(_FileRows):
 
     def __init__(self, lines: Lines, table: Literal["csv", "tsv"]) -> None:
         super().__init__(lines)
+        # Of the whole process, so it is only ever raised: csv's own 128 KiB is less than a line may have.
+        csv.field_size_limit(max(csv.field_size_limit(), lines.max_bytes))
         self._fields = (
             csv.reader(lines, strict=True)
             if table == "csv"
@@ -307,6 +309,11 @@ class DelimitedRows(_FileRows):
             try:
                 fields = next(self._fields)
             except csv.Error as error:
+                if "field limit" in str(error):
+                    raise RowError(
+                        f"is not valid {self._table} ({error}); look for a quotation mark that is not "
+                        "closed; a larger bound is +dataset.max_line_bytes=N"
+                    ) from error
                 raise RowError(f"is not valid {self._table} ({error}); mend the row") from error
             if any(field.strip() for field in fields):
                 return fields
