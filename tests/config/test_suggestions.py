@@ -6,13 +6,14 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from whisperlab.config.arguments import ArgumentParser
 from whisperlab.config.build import build_transcriber
-from whisperlab.config.compose import compose
+from whisperlab.config.compose import CONF_DIR, compose
 from whisperlab.config.suggestions import nearest_key
 from whisperlab.errors import ConfigError
 
@@ -135,3 +136,36 @@ def test_a_value_that_hydra_cannot_read_is_shown_in_quotes(override: str, quoted
 def test_a_tilde_and_an_open_bracket_are_told_apart(override: str, said: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{re.escape(override)}: .*{re.escape(said)}"):
         compose("eval", [override])
+
+
+@pytest.mark.parametrize(
+    ("override", "step"),
+    [
+        ("preprocess=[trim,trim]", "trim"),
+        ("preprocess=[trim, loudness, trim]", "trim"),
+        ("perturb=[noise,gain,noise]", "noise"),
+    ],
+)
+def test_a_step_that_is_named_twice_is_refused(override: str, step: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^{re.escape(override)}: expected .* {step} twice"):
+        compose("eval", [override])
+
+
+def test_a_second_copy_of_a_step_under_another_name_is_heard(tmp_path: Path) -> None:
+    (tmp_path / "preprocess").mkdir()
+    own = (CONF_DIR / "preprocess/trim.yaml").read_text().replace("\ntrim:", "\ntrim_again:")
+    (tmp_path / "preprocess/trim_again.yaml").write_text(own)
+    chain = compose("eval", ["preprocess=[trim,loudness,trim_again]"], tmp_path)["preprocess"]
+    assert list(chain) == ["trim", "loudness", "trim_again"]
+
+
+def test_a_step_that_is_named_twice_in_a_sweep_is_refused() -> None:
+    sweep = "preprocess=[],[trim],[trim,loudness,trim]"
+    finished = subprocess.run(
+        [sys.executable, "-m", "whisperlab.eval", "-m", sweep],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert finished.returncode == 2
+    assert f"error: {sweep}: expected each step once, got trim twice" in finished.stderr

@@ -31,7 +31,13 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from whisperlab.config.arguments import nearest
-from whisperlab.config.compose import CONF_DIR, check_config_dir, one_line, resolve
+from whisperlab.config.compose import (
+    CONF_DIR,
+    check_config_dir,
+    check_steps,
+    one_line,
+    resolve,
+)
 from whisperlab.config.suggestions import explained
 from whisperlab.errors import ConfigError, WhisperlabError, WriteError
 from whisperlab.executor.protocol import COMMAND
@@ -256,6 +262,7 @@ def _check_arguments(config_name: str) -> None:
         raise ConfigError(
             "--config-path would replace whisperlab's own configuration; use --config-dir"
         )
+    check_steps(arguments.overrides)
     search_path = create_config_search_path(str(CONF_DIR))
     _check_choices(arguments)
     if arguments.config_dir is not None:

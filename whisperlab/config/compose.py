@@ -38,6 +38,10 @@ MAX_CONFIG_DEPTH = 40
 _composing = threading.Lock()
 """Hydra composes through a singleton of the process; a server's threads take turns."""
 
+_STEP_LISTS = ("preprocess", "perturb")
+"""Groups whose choices are a list of steps in order; Hydra keeps the first of two equal ones."""
+_LIST = re.compile(r"\[([^\[\]]*)\]")
+
 _RESOLVER = re.compile(r"\$\{\s*([A-Za-z_][\w.]*)\s*:")
 _NESTED = re.compile(r"\$\{[^{}]*\$\{")
 """``${oc.${x}:HOME}``: a resolver's name can itself be an interpolation, so none may hold another."""
@@ -58,6 +62,7 @@ def compose(
     if any(override.lstrip("+~").startswith("hydra") for override in overrides):
         # Hydra's own section can name packages to import (hydra.searchpath=[pkg://...]).
         raise ConfigError("hydra's own settings are not allowed here; use --config-dir")
+    check_steps(overrides)
     own = []
     if config_dir is not None:
         check_config_dir(config_dir)
@@ -77,6 +82,25 @@ def compose(
 
         raise ConfigError(explained(error)) from error
     return resolve(composed)
+
+
+def check_steps(overrides: Sequence[str]) -> None:
+    """Raises for a list that names a step twice: Hydra would leave the second out without a word.
+
+    Raises:
+        ConfigError: naming the override and the step.
+    """
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.lstrip("+") not in _STEP_LISTS:
+            continue
+        for steps in _LIST.findall(value):
+            names = [name.strip() for name in steps.split(",")]
+            for repeated in (name for name in names if name and names.count(name) > 1):
+                raise ConfigError(
+                    f"{override}: expected each step once, got {repeated} twice; for a second one copy "
+                    f"conf/{key.lstrip('+')}/{repeated}.yaml, with its key, under another name into --config-dir DIR"
+                )
 
 
 def resolve(composed: DictConfig) -> Mapping[str, Any]:
