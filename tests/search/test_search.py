@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 import whisperlab
 from whisperlab.config.build import configuration_hash
@@ -19,6 +23,7 @@ from whisperlab.config.compose import compose
 from whisperlab.errors import ConfigError
 from whisperlab.experiment.checked_lines import read_records
 from whisperlab.experiment.ledger import read_ledger
+from whisperlab.report.race import sentences
 from whisperlab.search.searching import search
 
 TEXTS = "one two three,one,three three three three three three three three three,six seven"
@@ -115,7 +120,12 @@ def test_a_search_killed_in_mid_race_comes_to_the_same_decisions(tmp_path: Path)
 
 
 def test_a_search_among_equals_ends_when_the_tolerance_is_shown(tmp_path: Path) -> None:
-    equals = (*SPACE[:2], "+space.preprocess=[[],[trim],[denoise]]", *SPACE[3:])
+    equals = (
+        *SPACE[:2],
+        "engine.default_text=one",
+        "+space.preprocess=[[],[trim],[denoise]]",
+        *SPACE[3:],
+    )
     wide = (*equals, "search.tolerance=30", f"search_dir={tmp_path}")
     result = search(*wide)
     assert result.reason == "settled"
@@ -192,3 +202,56 @@ def test_the_command_prints_table_evidence_and_the_command_that_serves(tmp_path:
     assert f"--config-dir {tmp_path}/conf preset=recommended" in finished.stdout
     assert "errs with probability at most 5 %" in finished.stdout
     assert "out, " in finished.stderr
+
+
+def recordings(folder: Path, missing: Sequence[str]) -> str:
+    """A manifest of eight tones, of which some are not there."""
+    names = [f"{number}.wav" for number in range(8)]
+    for name in sorted({*names} - {*missing}):
+        soundfile.write(folder / name, np.full(1_600, 0.1), 16_000)
+    rows = [json.dumps({"audio_filepath": name, "text": "one two"}) for name in names]
+    (folder / "m.jsonl").write_text("\n".join(rows))
+    return f"dataset.path={folder / 'm.jsonl'}"
+
+
+STEPS = (
+    "engine=replay", "engine.default_text=one two", "space=none", "dataset=manifest", "resamples=50",
+    "+space.preprocess=[[],[trim]]",
+)  # fmt: skip
+
+
+def test_utterances_without_a_text_are_told_beside_the_recommendation(tmp_path: Path) -> None:
+    manifest = recordings(tmp_path, ["3.wav", "5.wav"])
+    result = search(*STEPS, manifest, f"search_dir={tmp_path / 'search'}")
+    chosen = result.recommended
+    assert chosen is not None
+    assert (chosen.failed, chosen.errors, chosen.words) == (2, 4, 16)
+    said = next(one for one in sentences(result) if "without a text" in one)
+    assert "2 of 8" in said
+    assert "file_not_found" in said
+    assert "all their words count as errors" in said
+    assert said in html.unescape((result.folder / "report.html").read_text())
+    assert list(result.to_pandas()["failed"]) == [2, 2]
+    assert "without a text" not in " ".join(
+        sentences(search(*SPACE, f"search_dir={tmp_path / 'whole'}"))
+    )
+
+
+def test_nothing_is_recommended_where_no_utterance_has_a_text(tmp_path: Path) -> None:
+    manifest = recordings(tmp_path, [f"{number}.wav" for number in range(8)])
+    command = [
+        sys.executable,
+        "-m",
+        "whisperlab.search",
+        *STEPS,
+        manifest,
+        f"search_dir={tmp_path}",
+    ]
+    finished = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert finished.returncode == 3, finished.stderr
+    assert "Nothing can be recommended: no utterance has a text" in finished.stdout
+    assert "file_not_found" in finished.stdout
+    assert "Serve it" not in finished.stdout
+    stored = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
+    assert [row["recommended"] for row in stored["rows"]] == [False, False]
+    assert stored["serve"] == ""

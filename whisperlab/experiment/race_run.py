@@ -34,7 +34,7 @@ from whisperlab.experiment.race_plan import Candidate, RacePlan
 from whisperlab.experiment.racing import Block, Drop, Objective, Race, affordable
 from whisperlab.experiment.scoring import PRIMARY_METRIC, score_outcomes
 from whisperlab.metric.counts import ErrorCounts
-from whisperlab.utterance import Utterance
+from whisperlab.utterance import Failure, Utterance
 
 DECISIONS = "decisions.jsonl"
 
@@ -69,6 +69,8 @@ class Standing:
     load_bytes: int | None
     drop: Drop | None
     dropped_after_block: int | None
+    failures: tuple[Failure, ...]
+    """Why utterances have no text; all their words are counted as deleted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,7 @@ class _Heard:
     latencies: list[float] = field(default_factory=list)
     audio_seconds: float = 0.0
     seconds: float = 0.0
+    failures: list[Failure] = field(default_factory=list)
 
 
 class _Runner:
@@ -265,6 +268,8 @@ class _Runner:
             heard.latencies.append(seconds)
             heard.seconds += seconds
             heard.audio_seconds += outcome.audio_seconds or 0.0
+            if not outcome.state.scored:
+                heard.failures.append(outcome.error or Failure(str(outcome.state), "no text"))
         return counts
 
     def _costs(self) -> dict[Objective, list[float]]:
@@ -327,11 +332,19 @@ class _Runner:
             folder=self._folder,
             plan=self._plan,
             standings=tuple(self._standing(number) for number in range(len(self._heard))),
-            recommended=self._race.recommended(self._costs()),
+            recommended=self._recommended(),
             reason=reason,
             blocks=blocks,
             utterances=len(self._plan.utterances),
         )
+
+    def _recommended(self) -> int | None:
+        """Returns whom to take; nobody where the best has no text at all, as of files that are not there."""
+        chosen = self._race.recommended(self._costs())
+        if chosen is None:
+            return None
+        heard = self._heard[chosen]
+        return chosen if len(heard.failures) < len(heard.counts) else None
 
     def _standing(self, number: int) -> Standing:
         heard, drop = self._heard[number], self._drops.get(number)
@@ -344,4 +357,5 @@ class _Runner:
             load_bytes=self._load_bytes(number),
             drop=None if drop is None else drop[0],
             dropped_after_block=None if drop is None else drop[1],
+            failures=tuple(heard.failures),
         )

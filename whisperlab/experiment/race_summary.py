@@ -20,6 +20,7 @@ from whisperlab.experiment.racing import Drop
 from whisperlab.metric.bootstrap import Interval, interval
 from whisperlab.metric.counts import NO_ERRORS
 from whisperlab.metric.paired import Difference, difference
+from whisperlab.utterance import Failure
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +52,10 @@ class RaceRow:
     load_bytes: int | None
     drop: Drop | None
     dropped_after_block: int | None
+    failed: int = 0
+    """Utterances without a text; all their words are counted as deleted."""
+    first_failure: str | None = None
+    """Code and message of the first of them."""
 
     @property
     def state(self) -> str:
@@ -85,8 +90,13 @@ class SearchResult:
 
     @property
     def recommended(self) -> RaceRow | None:
-        """The configuration to take; ``None`` when no reference has a word."""
+        """The configuration to take; ``None`` when no reference has a word, or no utterance a text."""
         return next((row for row in self.rows if row.recommended), None)
+
+    @property
+    def failed(self) -> int:
+        """Utterances without a text, over all configurations."""
+        return sum(row.failed for row in self.rows)
 
     @property
     def kept(self) -> tuple[RaceRow, ...]:
@@ -106,6 +116,7 @@ class SearchResult:
                     "utterances": row.utterances,
                     "words": row.words,
                     "errors": row.errors,
+                    "failed": row.failed,
                     "wer": row.wer,
                     "low": None if row.interval is None else row.interval.low,
                     "high": None if row.interval is None else row.interval.high,
@@ -187,4 +198,10 @@ def _row(
         load_bytes=standing.load_bytes,
         drop=standing.drop,
         dropped_after_block=standing.dropped_after_block,
+        failed=len(standing.failures),
+        first_failure=_said(standing.failures[0]) if standing.failures else None,
     )
+
+
+def _said(failure: Failure) -> str:
+    return f"{failure.code}: {failure.message}"

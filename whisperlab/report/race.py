@@ -31,6 +31,8 @@ PAGE_ONLY = frozenset({"hash"})
 SHORT_HASH = 8
 MOST_ODDS = 1e6
 """Above this nobody reads the digits."""
+MOST_TOLD = 4
+"""Configurations with failed utterances that a sentence names."""
 MOST_ROWS = 40
 """Rows of the terminal's table; the page has all of them."""
 
@@ -104,9 +106,12 @@ def sentences(result: SearchResult) -> Iterator[str]:
     """Yields what the search found, how sure that is, what it took, and what to run next."""
     chosen = result.recommended
     if chosen is None:
-        yield "Nothing can be recommended: no utterance has reference words."
+        why = "a text" if any(row.words for row in result.rows) else "reference words"
+        yield f"Nothing can be recommended: no utterance has {why}."
+        yield from _without_text(result)
         return
     yield f"Recommended: {_named(chosen)} ({chosen.name}), {_measured(chosen)}."
+    yield from _without_text(result)
     yield from _evidence(result)
     hours = notation.seconds(result.audio_seconds)
     total = notation.count(len(result.rows))
@@ -118,6 +123,21 @@ def sentences(result: SearchResult) -> Iterator[str]:
     if result.serve:
         yield f"Serve it: {result.serve}"
     yield f"Report: {result.folder / REPORT}"
+
+
+def _without_text(result: SearchResult) -> Iterator[str]:
+    """Yields how many utterances failed or timed out, and what became of the first."""
+    failing = [row for row in result.rows if row.failed]
+    if not failing:
+        return
+    told = ", ".join(
+        f"{_named(row)} {row.failed} of {row.utterances}" for row in failing[:MOST_TOLD]
+    )
+    more = f" and {len(failing) - MOST_TOLD} more" if len(failing) > MOST_TOLD else ""
+    yield (
+        f"Utterances without a text, of which all their words count as errors: {told}{more}; the first: "
+        f"{failing[0].first_failure}"
+    )
 
 
 def _measured(row: RaceRow) -> str:

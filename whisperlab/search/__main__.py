@@ -9,6 +9,9 @@ from typing import Any
 from whisperlab.config.arguments import end_with
 from whisperlab.config.command import overridden, own_config_dir, run_command
 
+EXIT_NO_TEXT = 3
+"""As of an evaluation of which too many utterances failed."""
+
 
 def main() -> int:
     """Returns the exit code; imports the heavy half only when a search really runs."""
@@ -20,9 +23,10 @@ def main() -> int:
         is_part = config["shard"]["count"] > 1
         print(f"search folder {folder}; the same command with search_dir={folder} resumes it")
         result = search_configured(config, overridden(), own_config_dir())
-        if not is_part:
-            show(result)
-        return 0
+        if is_part:
+            return 0
+        show(result)
+        return EXIT_NO_TEXT if result.recommended is None and result.failed else 0
 
     return run_command("search", job)
 
