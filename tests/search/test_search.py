@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,11 @@ def test_utterances_without_a_text_are_told_beside_the_recommendation(tmp_path: 
     assert "all their words count as errors" in said
     assert said in html.unescape((result.folder / "report.html").read_text())
     assert list(result.to_pandas()["failed"]) == [2, 2]
+    silent, wordy = (replace(row, recommended=False) for row in result.rows)
+    hopeless = replace(result, rows=(replace(silent, failed=silent.utterances), wordy))
+    assert next(sentences(hopeless)) == (
+        "Nothing can be recommended: the one with the fewest errors has no text at all."
+    )
     assert "without a text" not in " ".join(
         sentences(search(*SPACE, f"search_dir={tmp_path / 'whole'}"))
     )

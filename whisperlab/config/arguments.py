@@ -1,6 +1,6 @@
 """Plain command lines whose errors say what was probably meant, and how every command ends.
 
-Light: it imports nothing but the standard library, so that ``--help`` comes at once.
+Light: it imports nothing but the standard library and the tree of errors, so that ``--help`` comes at once.
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import Final, NoReturn
 
+from whisperlab.errors import WriteError
+
 CLOSE_ENOUGH: Final = 0.7
 """difflib's ratio from which a name counts as mistyped; its own 0.6 joins names that differ by half."""
 
 EXIT_READER_GONE: Final = 128 + 13  # SIGPIPE, which Windows lacks
 """What a shell says of a program whose output nobody reads any more, as in ``COMMAND | head -1``."""
-
-EXIT_NOT_WRITTEN: Final = 74
-"""`whisperlab.errors.WriteError`'s."""
 
 
 def end_with(main: Callable[[], int]) -> NoReturn:
@@ -40,7 +39,7 @@ def end_with(main: Callable[[], int]) -> NoReturn:
             raise
         _discard_output()
         sys.stderr.write(f"error: {error}; free space there\n")
-        code = EXIT_NOT_WRITTEN
+        code = WriteError.exit_code
     sys.exit(code)
 
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 _PLAIN: Final = re.compile(r"([A-Za-z]|\.{0,2}/)[\w./-]*", re.ASCII)
 """Text that Hydra's grammar reads as itself, unless it is one of the words below."""
-
-_BEFORE_A_QUOTE: Final = re.compile(r"(\\*)('|\Z)")
 
 _WORDS: Final = frozenset({"null", "true", "false", "inf", "nan"})
 
@@ -42,6 +40,19 @@ def _between(base: Mapping[str, Any], wanted: Mapping[str, Any], prefix: str) ->
             yield f"++{prefix}{name}={written(value)}"
 
 
+def quoted(text: str, mark: Literal["'", '"'] = "'") -> str:
+    r"""Returns any text as Hydra's grammar reads it, between two of ``mark``.
+
+    >>> quoted("it's"), quoted("it's", '"')
+    ("'it\\'s'", '"it\'s"')
+    """
+    # Only in front of a quote, the closing one too, is a backslash anything but itself.
+    escaped = re.sub(
+        rf"(\\*)({mark}|\Z)", lambda found: 2 * found[1] + (f"\\{mark}" if found[2] else ""), text
+    )
+    return f"{mark}{escaped}{mark}"
+
+
 def written(value: Any) -> str:
     r"""Returns a JSON value as Hydra's grammar reads it.
 
@@ -51,11 +62,7 @@ def written(value: Any) -> str:
     if isinstance(value, str):
         if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
             return value
-        # Only in front of a quote, the closing one too, is a backslash anything but itself.
-        escaped = _BEFORE_A_QUOTE.sub(
-            lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value
-        )
-        return f"'{escaped}'"
+        return quoted(value)
     if isinstance(value, (list, tuple)):
         return f"[{','.join(written(one) for one in value)}]"
     if isinstance(value, Mapping):

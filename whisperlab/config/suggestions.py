@@ -17,11 +17,11 @@ from hydra.errors import MissingConfigException, OverrideParseException
 
 from whisperlab.config.arguments import nearest
 from whisperlab.config.compose import CONF_DIR, one_line
+from whisperlab.config.overrides import quoted
 
 _MISTYPED_KEY: Final = re.compile(r"Could not override '(?P<key>[^']+)'")
 _NO_EQUALS: Final = re.compile(r"Error parsing override '(?P<written>.*)' missing EQUAL")
 _KEY_AND_VALUE: Final = re.compile(r"(?P<key>[+~]*[A-Za-z_][\w./@-]*)=(?P<value>.+)", re.DOTALL)
-_BEFORE_A_QUOTE: Final = re.compile(r'(\\*)("|$)')
 _MISSING_CHOICE: Final = re.compile(r"Could not (?:find|load) '(?P<choice>[^']+)'")
 
 
@@ -58,9 +58,11 @@ def _unreadable_value(override: str) -> str | None:
             f"{folded}: Hydra cannot read the value; close the brackets, and write a text in it that "
             "has more than letters, digits and . _ - / in quotes"
         )
-    escaped = _BEFORE_A_QUOTE.sub(lambda end: end[1] * 2 + (end[2] and '\\"'), value)
-    quoted = shlex.quote(f'{key}="{escaped}"')
-    return f"{folded}: Hydra cannot read the value; in quotes it is taken as it stands: {quoted}"
+    in_quotes = quoted(value, '"')  # single ones are the shell's
+    return (
+        f"{folded}: Hydra cannot read the value; in quotes it is taken as it stands: "
+        f"{shlex.quote(f'{key}={in_quotes}')}"
+    )
 
 
 def _missing_choice(choice: str, offered: Sequence[str] | None) -> str:

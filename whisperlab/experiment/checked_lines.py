@@ -23,7 +23,13 @@ from time import perf_counter
 from types import TracebackType
 from typing import Any, BinaryIO, Self
 
-from whisperlab.errors import ConfigError, DatasetError, RunInUseError, WriteError
+from whisperlab.errors import (
+    ConfigError,
+    DatasetError,
+    RunInUseError,
+    WhisperlabError,
+    WriteError,
+)
 
 FSYNC_EVERY_RECORDS = 8
 FSYNC_EVERY_SECONDS = 1.0
@@ -109,7 +115,7 @@ class CheckedLines:
         except OSError as error:
             other.close()
             raise _cannot_write(path, error) from error
-        except BaseException:
+        except BaseException:  # a stop signal too: the lock of the new file must not outlive it
             other.close()
             raise
         self._file.close()
@@ -174,13 +180,7 @@ def locked(path: Path) -> Iterator[None]:
         RunInUseError: another living process has it open.
         ConfigError: there is no ledger.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); name a run folder"
-        ) from error
-    with file:
+    with _opened(path, ConfigError, "name a run folder") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -190,19 +190,20 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
+def _opened(path: Path, failed: type[WhisperlabError], remedy: str) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise failed(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
+
+
 def read_records(path: Path) -> Iterator[dict[str, Any]]:
     """Yields the records in the order of writing; a torn last line is left out.
 
     Raises:
         DatasetError: a line before the last is damaged, or there is no such file; names file and line.
     """
-    try:
-        file = path.open("rb")
-    except OSError as error:
-        raise DatasetError(
-            f"{path}: cannot be read ({error.strerror}); restore the file"
-        ) from error
-    with file:
+    with _opened(path, DatasetError, "restore the file") as file:
         for number, line in enumerate(file, start=1):
             if not line.endswith(b"\n"):
                 return

@@ -106,8 +106,13 @@ def sentences(result: SearchResult) -> Iterator[str]:
     """Yields what the search found, how sure that is, what it took, and what to run next."""
     chosen = result.recommended
     if chosen is None:
-        why = "a text" if any(row.words for row in result.rows) else "reference words"
-        yield f"Nothing can be recommended: no utterance has {why}."
+        if not any(row.words for row in result.rows):
+            why = "no utterance has reference words"
+        elif all(row.failed == row.utterances for row in result.rows):
+            why = "no utterance has a text"
+        else:  # of the others' texts more than all words are wrong
+            why = "the one with the fewest errors has no text at all"
+        yield f"Nothing can be recommended: {why}."
         yield from _without_text(result)
         return
     yield f"Recommended: {_named(chosen)} ({chosen.name}), {_measured(chosen)}."
