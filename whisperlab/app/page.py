@@ -29,6 +29,7 @@ from whisperlab.app.layout import sentence
 from whisperlab.app.reports import add_reports
 from whisperlab.app.settings import AppSettings
 from whisperlab.app.speech import Speech
+from whisperlab.app.streams import Streams
 from whisperlab.report.markup import Markup, element
 from whisperlab.serve.problems import ApiError
 from whisperlab.serve.service import Service
@@ -171,5 +172,6 @@ def mount_page(application: FastAPI, service: Service, settings: AppSettings) ->
         if route not in own and isinstance(route, (Route, Mount)):
             if isinstance(route.app, routes.App):
                 service.at_drain(route.app.stop_event.set)  # every open page holds a connection
+                route.app = Streams(route.app, page._queue)
             route.app = Door(route.app, service.keys, sessions, cookie)
     return mounted
