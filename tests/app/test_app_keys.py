@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -80,6 +81,12 @@ def test_without_a_key_nothing_of_the_page_works(keyed: Running) -> None:
     assert transcribe(with_key(keyed, KEY), CLIP)[0] == "heard"
 
 
+def ask_often(client: Client, name: str, *given: Any) -> None:
+    """Asks five times: where calls are slow two may pass in every minute."""
+    for _ in range(5):
+        client.predict(*given, api_name=name)
+
+
 def test_the_page_counts_in_the_rates_of_its_caller(keyed: Running, tmp_path: Path) -> None:
     client = with_key(keyed, SCANTY)
     with pytest.raises(AppError, match="may send 5 s a minute"):
@@ -91,7 +98,7 @@ def test_the_page_counts_in_the_rates_of_its_caller(keyed: Running, tmp_path: Pa
         ("/evaluate", ("demo_digits", ["default"], 1, 0, "basic")),
     ):
         with pytest.raises(AppError, match="2 requests a minute for this key"):
-            client.predict(*given, api_name=name)
+            ask_often(client, name, *given)
 
 
 def test_a_revoked_key_is_shut_out_at_once(keyed: Running) -> None:
