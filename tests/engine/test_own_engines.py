@@ -15,6 +15,7 @@ import pytest
 from whisperlab.audio import Waveform, decode
 from whisperlab.config.build import build_transcriber
 from whisperlab.config.compose import compose
+from whisperlab.device import has_bfloat16
 from whisperlab.engine.options import DecodeOptions
 from whisperlab.engine.protocol import SilentWatch
 from whisperlab.errors import UnsupportedOptionError
@@ -178,7 +179,8 @@ def test_low_precision_says_nearly_the_same(test_data: Path, quantization: str) 
         len(rows) - 1
     )
     logprobs = [segment.avg_logprob for one in heard for segment in one.segments]
-    assert logprobs != [segment.avg_logprob for one in exact for segment in one.segments]
+    rounded = quantization == "int8" or has_bfloat16()  # OpenVINO multiplies float32 elsewhere
+    assert (logprobs != [one.avg_logprob for told in exact for one in told.segments]) == rounded
 
 
 class StopFirst(SilentWatch):
