@@ -20,7 +20,7 @@ class Late(Door):
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         async def held(message: Any) -> None:
-            if THE_END in message.get("body", b""):
+            if message.get("body", b"").startswith(THE_END):
                 await asyncio.sleep(LATE_SECONDS)
             await send(message)
 

@@ -37,6 +37,11 @@ class Queue:
         return "event"
 
 
+async def ending_twice(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
+    await send({"type": "http.response.body", "body": END, "more_body": True})
+    await ending(scope, receive, send)
+
+
 async def ending(scope: Any, receive: Any, send: Callable[[Any], Awaitable[None]]) -> None:
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": b"data: {}\n\n", "more_body": True})
@@ -87,6 +92,34 @@ def test_while_an_event_is_taken_in_its_session_has_something_pending_and_then_n
         await push(queue, SESSION)
         assert len(queue.while_pushed) == 1
         assert queue.pending_event_ids_session == {SESSION: set()}
+
+    asyncio.run(scene())
+
+
+def test_a_stream_that_ends_twice_holds_nobody_and_a_value_that_looks_like_the_end_is_none() -> (
+    None
+):
+    value = b'data: {"msg":"process_generating","output":{"data":[{"msg":"close_stream"}]}}'
+
+    async def going_on(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.body", "body": value, "more_body": True})
+        await asyncio.sleep(3600)
+
+    async def receive() -> Any:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        pass
+
+    async def scene() -> None:
+        queue = Queue()
+        await Streams(ending_twice, queue)(SCOPE, receive, send)
+        assert queue.push.__self__._ending == {}  # a waiter on what has ended would never let go
+        stream = asyncio.ensure_future(Streams(going_on, queue)(SCOPE, receive, send))
+        await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            assert await push(queue, SESSION) == "event"
+        stream.cancel()
 
     asyncio.run(scene())
 

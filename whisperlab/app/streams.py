@@ -16,11 +16,14 @@ from urllib.parse import parse_qs
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STREAM_PATH: Final = "/queue/data"
-THE_END: Final = b'"msg":"close_stream"'
-"""In a message; within a text the quotes would be escaped."""
+THE_END: Final = b'data: {"msg":"close_stream"'
+"""How the last message begins; each is sent by itself."""
 
 LETTING_GO_SECONDS: Final = 2.0
-"""How long the browser's hanging up is waited for; who reads to the end of the answer waits as long."""
+"""How long the browser's hanging up is waited for; who reads to the end of the answer waits as long.
+
+Where word and hanging up take longer together, an event of just then may still be lost.
+"""
 
 
 class Queue(Protocol):
@@ -45,13 +48,14 @@ class Streams:
         if scope["type"] != "http" or not scope["path"].endswith(STREAM_PATH):
             await self._app(scope, receive, send)
             return
-        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[0]
+        session = parse_qs(scope["query_string"].decode("latin-1")).get("session_hash", [""])[-1]
         ended = asyncio.Event()
 
         async def watched(message: Message) -> None:
-            if THE_END in message.get("body", b""):
+            known = ended in self._ending.get(session, ())
+            if not known and message.get("body", b"").startswith(THE_END):
                 self._ending.setdefault(session, []).append(ended)
-            elif ended in self._ending.get(session, ()) and not message.get("more_body", False):
+            elif known and not message.get("more_body", False):
                 await _hung_up(receive)
             await send(message)
 
