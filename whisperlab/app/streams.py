@@ -10,6 +10,7 @@ an event does.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import Any, Final, Protocol
 from urllib.parse import parse_qs
 
@@ -86,9 +87,7 @@ class Streams:
 
 async def _hung_up(receive: Receive) -> None:
     """Waits until the client has closed the connection, or for as long as it may take."""
-    try:
+    with suppress(TimeoutError):
         async with asyncio.timeout(LETTING_GO_SECONDS):
             while (await receive())["type"] != "http.disconnect":
                 pass
-    except TimeoutError:
-        return

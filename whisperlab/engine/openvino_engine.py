@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from whisperlab.device import Device, Quantization, QuantizationName
+from whisperlab.device import Device, Quantization, QuantizationName, has_bfloat16
 from whisperlab.engine.decoding.vocabulary import read_vocabulary
 from whisperlab.engine.model import ModelSpec, require_known_language
 from whisperlab.engine.model import resolve as resolve_model
@@ -72,7 +72,13 @@ class OpenvinoSettings:
         Raises:
             MissingExtraError: OpenVINO is not installed.
             ModelError: the checkpoint cannot be found, read or trusted.
+            UnsupportedOptionError: the processor has no bfloat16; OpenVINO would take float32 instead.
         """
+        if self.quantization.name == "bfloat16" and not has_bfloat16():
+            raise UnsupportedOptionError(
+                "engine=openvino quantization=bfloat16: this processor does not multiply bfloat16; "
+                "choose quantization=none or int8"
+            )
         try:
             from whisperlab.engine.openvino_network import OpenvinoNetwork
         except ImportError as error:
