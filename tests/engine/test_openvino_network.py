@@ -20,8 +20,11 @@ from whisperlab.errors import ModelError
 
 pytest.importorskip("openvino", reason="the extra openvino is not installed")
 
+import openvino as ov
+from openvino import opset15 as ops
+
 from whisperlab.engine import openvino_graph, openvino_network
-from whisperlab.engine.openvino_graph import Storage
+from whisperlab.engine.openvino_layers import Input, Layers, Storage
 from whisperlab.engine.openvino_network import OpenvinoNetwork
 
 CLOSE = 2e-4
@@ -45,6 +48,10 @@ def written(folder: Path, sizes: dict[str, Any], dtype: torch.dtype = torch.floa
         "suppress_tokens": None, "begin_suppress_tokens": None, **sizes,
     })  # fmt: skip
     model = WhisperForConditionalGeneration(config).to(dtype).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:  # norms and biases, which begin as ones and zeros
+                parameter += 0.2 * torch.randn_like(parameter)
     model.save_pretrained(
         folder, max_shard_size="100KB" if sizes.get("num_mel_bins") == 80 else "1GB"
     )
@@ -187,13 +194,46 @@ def test_weights_that_are_multiplied_in_bfloat16_are_held_in_it(
     written(tmp_path, SHAPES["multilingual, 80 mels"])
     weights = Weights(tmp_path)
     matrix = weights.tensor("encoder.layers.0.fc1.weight")
-    held = openvino_graph._Layers(weights, storage, halved=True).weight(matrix)
+    heard = ops.parameter([1, -1, matrix.shape[1]], np.float32)
+    product = Layers(weights, storage, halved=True).product(Input(heard), matrix, None)
+    held = product.input_value(0).get_node().input_value(1).get_node()  # a conversion of a product
     assert held.get_element_type().get_type_name() == "bf16"
     found = (held.data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
     if storage == "int8":
         scales = np.abs(matrix).max(axis=1, keepdims=True) / np.float32(127)
         matrix = np.rint(matrix / scales) * scales
     np.testing.assert_array_equal(found, torch.from_numpy(matrix).bfloat16().float().numpy())
+
+
+@pytest.mark.parametrize("n_frames", [None, 34, 64])
+def test_positions_that_fill_the_last_tile_are_heard_by_none(
+    tmp_path: Path, n_frames: int | None
+) -> None:
+    places = (n_frames or 3000) // 2
+    written(tmp_path, {**SHAPES["multilingual, 80 mels"], "max_source_positions": places})
+    window = np.random.default_rng(3).normal(size=(1, 80, n_frames or 34)).astype(np.float32)
+    weights, shape = Weights(tmp_path), read_shape(tmp_path)
+    heard = []
+    for halved in (False, True):
+        model = openvino_graph.encoder(
+            weights, shape, "float32", ov.Type.f32, n_frames, halved=halved
+        )
+        hint = {"INFERENCE_PRECISION_HINT": "bf16" if halved else "f32"}
+        request = ov.Core().compile_model(model, "CPU", hint).create_infer_request()
+        request.infer({"features": window})
+        heard.append({name: request.get_tensor(name).data.copy() for name in ("key.1", "value.1")})
+    for name, exact in heard[0].items():
+        assert heard[1][name].shape == exact.shape == (1, 4, 8, window.shape[-1] // 2)
+        assert np.sqrt(np.mean((heard[1][name] - exact) ** 2)) < 0.02 * exact.std()
+
+
+def test_scores_are_float32_between_bfloat16_layers(tmp_path: Path) -> None:
+    written(tmp_path, SHAPES["multilingual, 80 mels"])
+    model = openvino_graph.encoder(
+        Weights(tmp_path), read_shape(tmp_path), "int8", ov.Type.bf16, 3000, halved=True
+    )
+    scores = [node for node in model.get_ops() if node.get_type_name() == "Softmax"]
+    assert [node.get_element_type().get_type_name() for node in scores] == ["f32", "f32"]
 
 
 @pytest.mark.parametrize("amx", [False, True])

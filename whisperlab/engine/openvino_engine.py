@@ -21,7 +21,7 @@ from whisperlab.engine.whisper_shape import read_shape
 from whisperlab.errors import MissingExtraError, UnsupportedOptionError
 
 if TYPE_CHECKING:
-    from whisperlab.engine.openvino_graph import Storage
+    from whisperlab.engine.openvino_layers import Storage
 
 STORAGE: Mapping[QuantizationName, Storage] = {
     "none": "float32",

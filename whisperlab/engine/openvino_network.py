@@ -17,6 +17,7 @@ import openvino as ov
 from whisperlab.device import give_back_memory, has_amx, has_bfloat16, keep_block_size
 from whisperlab.engine import openvino_graph as graph
 from whisperlab.engine.decoding.network import NEW, Beginning, Floats, free_numbers
+from whisperlab.engine.openvino_layers import Storage
 from whisperlab.engine.whisper_shape import Shape
 from whisperlab.engine.whisper_weights import Weights
 
@@ -50,7 +51,7 @@ class OpenvinoNetwork:
         self,
         weights: Weights,
         shape: Shape,
-        storage: graph.Storage,
+        storage: Storage,
         *,
         half: bool,
         threads: int | None,
