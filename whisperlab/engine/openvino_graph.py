@@ -139,18 +139,19 @@ def aligner(
     mask = _input([1, 1, -1, -1], np.float32, "mask")
     depth = 1 + max(layer for layer, _ in heads)
     windows = _window_inputs(shape, memory, depth)
-    chances = []
+    scores = []
     x = embedded
     for number in range(depth):
         x = _own_attention(layers, x, number, shape, mask, lambda new, _: new)
-        x, chance = _window_attention(layers, x, number, shape, *windows[number])
+        x, score = _window_attention(layers, x, number, shape, *windows[number])
         x = layers.feed_forward(x, f"decoder.layers.{number}")
-        chances.append(chance)  # shape (1, heads, n_tokens, n_positions)
+        scores.append(score)  # shape (1, heads, n_tokens, n_positions)
     wanted = [
-        ops.gather(ops.squeeze(chances[layer], indices(0)), indices(head), indices(0))
+        ops.gather(ops.squeeze(scores[layer], indices(0)), indices(head), indices(0))
         for layer, head in heads
     ]
-    result = _output(ops.concat(wanted, 0), "attention")
+    attention = ops.softmax(ops.convert(ops.concat(wanted, 0), "f32"), -1)
+    result = _output(attention, "attention")
     inputs = [embedded, mask, *(part for pair in windows for part in pair)]
     return ov.Model([result], inputs, "aligner")
 
@@ -203,10 +204,10 @@ def _own_attention(
 def _window_attention(
     layers: Layers, x: Any, number: int, shape: Shape, key: Any, value: Any
 ) -> tuple[Any, Any]:
-    """Returns the hidden state and the attention ``(n_windows, heads, queries, n_positions)``.
+    """Returns the hidden state and the scores ``(n_windows, heads, queries, n_positions)``.
 
-    The rows of one window are queries side by side: its keys are read once for all beams, and
-    multiplied in the type that they lie in, whatever precision the rest of the graph computes in.
+    The rows of one window are queries side by side: its keys are read once for all beams. Attention
+    is computed in the type that they lie in, whatever precision the rest of the graph computes in.
     """
     layer = f"decoder.layers.{number}"
     inner = layers.norm(x, f"{layer}.encoder_attn_layer_norm")
@@ -215,12 +216,11 @@ def _window_attention(
     memory = key.get_element_type()
     side_by_side = ops.concat([n_windows, indices(-1, shape.decoder_heads, shape.head_width)], 0)
     query = ops.transpose(ops.reshape(query, side_by_side, False), indices(0, 2, 1, 3))
-    scores = ops.convert(ops.matmul(ops.convert(query, memory), key, False, False), "f32")
-    chances = ops.softmax(scores, -1)
-    heads = ops.convert(ops.matmul(ops.convert(chances, memory), value, False, True), "f32")
+    scores = ops.matmul(ops.convert(query, memory), key, False, False)
+    heads = ops.convert(ops.matmul(ops.softmax(scores, -1), value, False, True), "f32")
     # shape of heads: (n_windows, heads, queries, head_width)
     joined = ops.reshape(ops.transpose(heads, indices(0, 2, 1, 3)), ops.shape_of(x), False)
-    return ops.add(x, layers.after_lying(joined, f"{layer}.encoder_attn")), chances
+    return ops.add(x, layers.after_lying(joined, f"{layer}.encoder_attn")), scores
 
 
 def _window_inputs(shape: Shape, memory: ov.Type, n_layers: int) -> list[tuple[Any, Any]]:

@@ -91,5 +91,6 @@ def log_sum_exp(scores: Floats, top: np.float32 | None = None) -> np.float32:
     top = scores.max() if top is None else top
     if top == IMPOSSIBLE:
         return IMPOSSIBLE
-    total: np.float32 = top + np.log(np.exp(scores - top).sum())
+    below = scores - top
+    total: np.float32 = top + np.log(np.exp(below, out=below).sum())
     return total
