@@ -60,6 +60,13 @@ def written(folder: Path, sizes: dict[str, Any], dtype: torch.dtype = torch.floa
     )
 
 
+def numbers(tensor: ov.Tensor) -> Floats:
+    held: Floats = tensor.data
+    if tensor.element_type == ov.Type.bf16:
+        held = (tensor.data.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+    return held.copy()
+
+
 def network(
     folder: Path,
     *,
@@ -205,6 +212,27 @@ def test_weights_that_are_multiplied_in_bfloat16_are_held_in_it(
     np.testing.assert_array_equal(found, torch.from_numpy(matrix).bfloat16().float().numpy())
 
 
+@pytest.mark.parametrize("half", [False, True])
+@pytest.mark.parametrize("sound", [0, 1, 121, 122, 123, 1002, 2866, 2867, 2999])
+def test_the_silence_behind_a_sound_is_heard_without_computing_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: int, half: bool
+) -> None:
+    written(tmp_path, SHAPES["multilingual, 80 mels"])
+    window = np.random.default_rng(3).normal(size=(80, 3000)).astype(np.float32)
+    window[:, sound:] = 0.3
+    ours = network(tmp_path, half=half)
+    ours.hear([window])
+    computed = ours._encoder.get_tensor("features").shape[-1]
+    heard = {name: numbers(part) for name, part in ours._windows.items()}
+    monkeypatch.setattr(openvino_network, "_beginning", lambda window: window)
+    ours.hear([window])
+    assert computed < min(sound + 6 + 256, ours._encoder.get_tensor("features").shape[-1] + 1)
+    for name, part in ours._windows.items():
+        np.testing.assert_allclose(
+            heard[name], numbers(part), atol=1e-5, rtol=0.01 if half else 1e-5
+        )
+
+
 @pytest.mark.parametrize("n_frames", [None, 34, 64])
 def test_positions_that_fill_the_last_tile_are_heard_by_none(
     tmp_path: Path, n_frames: int | None
@@ -220,6 +248,9 @@ def test_positions_that_fill_the_last_tile_are_heard_by_none(
         )
         hint = {"INFERENCE_PRECISION_HINT": "bf16" if halved else "f32"}
         request = ov.Core().compile_model(model, "CPU", hint).create_infer_request()
+        if n_frames:
+            spread = request.get_tensor("spread").data
+            spread[:] = np.minimum(np.arange(len(spread)), n_frames // 2 - 1)
         request.infer({"features": window})
         heard.append({name: request.get_tensor(name).data.copy() for name in ("key.1", "value.1")})
     for name, exact in heard[0].items():

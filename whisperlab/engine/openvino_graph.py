@@ -38,32 +38,37 @@ def encoder(
 ) -> ov.Model:
     """Returns the encoder with the decoder's cross attention keys and values behind it.
 
-    Input ``features`` ``(1, n_mels, n_frames)``, ``None`` frames for any even number. Outputs
-    ``key.N`` and ``value.N`` of each decoder layer, ``(1, heads, head_width, n_frames / 2)`` in the
-    type ``memory``. ``halved`` layers multiply in bfloat16 and hold their weights so.
+    Input ``features`` ``(1, n_mels, n_frames)``, ``None`` frames for any even number. With a number
+    the beginning of a window will do where the rest repeats a frame: ``spread`` says for each position
+    of the window, and for some that fill a tile behind it, which position of the beginning it is
+    like. Outputs ``key.N`` and ``value.N`` of each decoder layer, ``(1, heads, head_width,
+    n_frames / 2)`` in the type ``memory``. ``halved`` layers multiply in bfloat16 and hold their
+    weights so.
     """
     kind = ov.Type.bf16 if halved else ov.Type.f32
     layers = Layers(weights, storage, halved=halved, kind=kind)
-    frames = -1 if n_frames is None else n_frames
-    features = _input([1, shape.n_mels, frames], np.float32, "features")
+    features = _input([1, shape.n_mels, -1], np.float32, "features")
+    inputs = [features]
     x = ops.convert(features, kind)
     for name, stride in (("encoder.conv1", 1), ("encoder.conv2", 2)):
         kernel = layers.constant(weights.tensor(f"{name}.weight"))
         bias = layers.constant(weights.tensor(f"{name}.bias")[None, :, None])
         x = ops.gelu(ops.add(ops.convolution(x, kernel, [stride], [1], [1], [1]), bias), "erf")
     x = ops.transpose(x, indices(0, 2, 1))  # shape (1, positions, width)
-    places = layers.constant(weights.tensor("encoder.embed_positions.weight")[None])
+    places = weights.tensor("encoder.embed_positions.weight")
     filling = 0
     if n_frames is None:
         heard = ops.slice(
             ops.shape_of(x), indices(1), indices(2), indices(1)
         )  # shape (1,): the number of positions
-        places = ops.slice(places, indices(0), heard, indices(1), indices(1))
-    elif halved:
-        filling = -(n_frames // 2) % WHOLE_POSITIONS
-    x = ops.add(x, places)
-    if filling:
-        x = ops.concat([x, layers.constant(np.zeros((1, filling, shape.width), np.float32))], 1)
+        whole = layers.constant(places[None])
+        x = ops.add(x, ops.slice(whole, indices(0), heard, indices(1), indices(1)))
+    else:
+        filling = -(n_frames // 2) % WHOLE_POSITIONS if halved else 0
+        spread = _input([n_frames // 2 + filling], np.int32, "spread")
+        inputs.append(spread)
+        x = ops.gather(x, spread, indices(1))
+        x = ops.add(x, layers.constant(np.pad(places, ((0, filling), (0, 0)))[None]))
     for number in range(shape.encoder_layers):
         layer = f"encoder.layers.{number}"
         x = _hearing_attention(layers, x, layer, shape, filling)
@@ -77,7 +82,7 @@ def encoder(
             if filling:
                 part = ops.slice(part, indices(0), indices(-filling), indices(1), indices(3))
             results.append(_output(ops.convert(part, memory), f"{name}.{number}"))
-    return ov.Model(results, [features], "encoder")
+    return ov.Model(results, inputs, "encoder")
 
 
 def decoder(

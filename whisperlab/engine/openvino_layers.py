@@ -18,7 +18,7 @@ from openvino import opset15 as ops
 from whisperlab.engine.whisper_weights import Floats, Weights
 
 Storage = Literal["float32", "int8"]
-"""How the weights of linear layers are held; biases, norms and convolutions are float32."""
+"""How the weights of linear layers are rounded; what else there is keeps the precision of its layers."""
 
 LAYER_NORM_EPSILON = 1e-5
 """torch's ``LayerNorm`` default."""

@@ -27,6 +27,12 @@ HIDDEN: Final = np.float32(-1e30)
 FREE: Final = -1
 """The number of no window."""
 
+FRAMES_LEFT_OUT: Final = 128
+"""Frames of silence are left out by so many: OpenVINO prepares itself for each length, in 10 ms."""
+
+FRAMES_SEEN: Final = 6
+"""Frames that the last two positions of both convolutions see."""
+
 ENCODER_GROUP: Final = 128
 DECODER_GROUP: Final = 64
 """Inputs of a linear layer that are quantised together; OpenVINO's own 32 gains nothing over bfloat16."""
@@ -62,6 +68,7 @@ class OpenvinoNetwork:
         self._weights = weights
         self._shape = shape
         self._heads = list(heads)
+        self._trims = n_frames is None
         # Where the processor lacks bfloat16, OpenVINO would convert the memory in every step.
         self._memory = ov.Type.bf16 if half and has_bfloat16() else ov.Type.f32
         halved = storage == "float32" and self._memory == ov.Type.bf16
@@ -104,7 +111,11 @@ class OpenvinoNetwork:
             self._slots[slot] = number
             for name, whole in self._windows.items():
                 self._encoder.set_tensor(name, _part(whole, slot, slot + 1))
-            self._encoder.set_tensor("features", ov.Tensor(np.ascontiguousarray(window[None])))
+            part = window if self._trims else _beginning(window)
+            self._encoder.set_tensor("features", ov.Tensor(np.ascontiguousarray(part[None])))
+            if not self._trims:
+                spread = self._encoder.get_tensor("spread").data
+                spread[:] = _spread(part.shape[1] // 2, window.shape[1] // 2, len(spread))
             _run(self._encoder)
         for slot in free[len(windows) :]:
             self._slots[slot] = FREE
@@ -274,6 +285,27 @@ class OpenvinoNetwork:
 def _run(request: ov.InferRequest) -> None:
     """Infers; unless told to share, the binding would copy every output into new memory besides."""
     request.infer(share_outputs=True)
+
+
+def _beginning(window: Floats) -> Floats:
+    """Returns the frames of ``window`` behind which all are like the last, and some of those.
+
+    So many that one position of the convolutions sees nothing else, beside the one at the edge.
+    """
+    n_frames = window.shape[1]
+    while n_frames >= 2 * FRAMES_LEFT_OUT:
+        fewer = n_frames - FRAMES_LEFT_OUT
+        if (window[:, fewer - FRAMES_SEEN : n_frames] != window[:, -1:]).any():
+            break
+        n_frames = fewer
+    return window[:, :n_frames]
+
+
+def _spread(n_heard: int, n_positions: int, size: int) -> npt.NDArray[np.intp]:
+    """Returns which of ``n_heard`` positions of a beginning each of the window is like."""
+    spread = np.minimum(np.arange(size), n_heard - 2)
+    spread[n_positions - 1 :] = n_heard - 1  # the convolutions see the edge there
+    return spread
 
 
 def _settings(*, half: bool, threads: int | None) -> Mapping[str, Any]:
