@@ -213,7 +213,7 @@ def test_weights_that_are_multiplied_in_bfloat16_are_held_in_it(
 
 
 @pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize("sound", [0, 1, 121, 122, 123, 1002, 2866, 2867, 2999])
+@pytest.mark.parametrize("sound", [0, 1, 433, 434, 435, 1002, 2482, 2483, 2999])
 def test_the_silence_behind_a_sound_is_heard_without_computing_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound: int, half: bool
 ) -> None:
@@ -226,7 +226,10 @@ def test_the_silence_behind_a_sound_is_heard_without_computing_it(
     heard = {name: numbers(part) for name, part in ours._windows.items()}
     monkeypatch.setattr(openvino_network, "_beginning", lambda window: window)
     ours.hear([window])
-    assert computed < min(sound + 6 + 256, ours._encoder.get_tensor("features").shape[-1] + 1)
+    assert ours._encoder.get_tensor("features").shape[-1] == 3000
+    assert computed == next(
+        n for n in (440, 952, 1464, 1976, 2488, 3000) if n >= min(sound + 6, 3000)
+    )
     for name, part in ours._windows.items():
         np.testing.assert_allclose(
             heard[name], numbers(part), atol=1e-5, rtol=0.01 if half else 1e-5

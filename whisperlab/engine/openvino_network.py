@@ -27,8 +27,8 @@ HIDDEN: Final = np.float32(-1e30)
 FREE: Final = -1
 """The number of no window."""
 
-FRAMES_LEFT_OUT: Final = 128
-"""Frames of silence are left out by so many: OpenVINO prepares itself for each length, in 10 ms."""
+FRAMES_LEFT_OUT: Final = 512
+"""Frames of silence are left out by so many: OpenVINO keeps the convolutions' weights for each length."""
 
 FRAMES_SEEN: Final = 6
 """Frames that the last two positions of both convolutions see."""
@@ -293,7 +293,7 @@ def _beginning(window: Floats) -> Floats:
     So many that one position of the convolutions sees nothing else, beside the one at the edge.
     """
     n_frames = window.shape[1]
-    while n_frames >= 2 * FRAMES_LEFT_OUT:
+    while n_frames > FRAMES_LEFT_OUT + FRAMES_SEEN:
         fewer = n_frames - FRAMES_LEFT_OUT
         if (window[:, fewer - FRAMES_SEEN : n_frames] != window[:, -1:]).any():
             break
