@@ -36,7 +36,7 @@ RANGE_DECADES: Final = 8.0
 
 _HALF_FRAME: Final = FRAME_SAMPLES // 2
 _BLOCK_FRAMES: Final = 128
-"""Frames transformed at once: 0.8 MB of everything, which stays in a core's cache."""
+"""Frames transformed at once: some 1.2 MB with all that comes of them, which stays in a core's cache."""
 
 _LINEAR_HZ: Final = 1000.0
 """Slaney's scale is linear to 1 kHz, 15 mels there, and logarithmic above."""

@@ -42,8 +42,11 @@ class Layers:
     """Writes layers over the tensors of one checkpoint, in one storage.
 
     ``halved`` linear layers multiply in bfloat16 and hold their weights so, int8's as it rounds
-    them: OpenVINO would keep float32 constants beside the bfloat16 that it makes of them. ``kind``
-    is the type of what layers hand each other; bfloat16 only where all are ``halved``.
+    them: OpenVINO would keep float32 constants beside the bfloat16 that it makes of them. ``dtype``
+    is the type of what layers hand each other.
+
+    Raises:
+        ValueError: ``dtype`` is not float32 and the layers are not ``halved``.
     """
 
     def __init__(
@@ -52,20 +55,22 @@ class Layers:
         storage: Storage,
         *,
         halved: bool = False,
-        kind: ov.Type = ov.Type.f32,
+        dtype: ov.Type = ov.Type.f32,
     ) -> None:
+        if dtype != ov.Type.f32 and not halved:
+            raise ValueError(f"expected halved layers between {dtype}, got layers of {storage}")
         self._weights = weights
         self._storage = storage
         self._halved = halved
-        self.kind = kind
+        self.dtype = dtype
 
     def constant(self, array: Floats) -> Any:
         """Returns a node that is ``array`` in the layers' type."""
-        return constant(array) if self.kind == ov.Type.f32 else halved(array)
+        return constant(array) if self.dtype == ov.Type.f32 else halved(array)
 
     def norm(self, x: Any, name: str) -> Input:
         """Returns a layer norm for linear layers, which between bfloat16 layers do its last part."""
-        if self.kind == ov.Type.f32:
+        if self.dtype == ov.Type.f32:
             return Input(self.whole_norm(x, name))
         tensor = self._weights.tensor
         return Input(_centred(x), tensor(f"{name}.weight"), tensor(f"{name}.bias"))
@@ -86,7 +91,7 @@ class Layers:
             bias = matrix @ x.shift + (np.float32(0) if bias is None else bias)
         weight = halved(matrix if x.scale is None else matrix * x.scale)
         multiplied = ops.convert(
-            ops.matmul(ops.convert(x.node, "bf16"), weight, False, True), self.kind
+            ops.matmul(ops.convert(x.node, "bf16"), weight, False, True), self.dtype
         )
         return multiplied if bias is None else ops.add(multiplied, self.constant(bias))
 
@@ -112,7 +117,10 @@ class Layers:
         return ops.transpose(heads_last, indices(0, 2, 1, 3))
 
     def lying(self, x: Any, attention: str, kind: str, head_width: int) -> Any:
-        """Returns keys, or values without their bias, ``(n_rows, n_heads, head_width, n_tokens)``."""
+        """Returns keys, or values without their bias, ``(n_rows, n_heads, head_width, n_tokens)``.
+
+        `after_lying` makes up for the bias.
+        """
         matrix, _ = self._projection(attention, kind, head_width)
         if not self._halved:  # int8 weights are multiplied as int8 on the right side alone
             product = self.product(Input(x), matrix, None)

@@ -164,7 +164,7 @@ class OpenvinoNetwork:
         return self._infer(ids, places, mask, chosen, [0])[:, 0]
 
     def attend(self, heard: int, tokens: Sequence[int]) -> Floats:
-        """Runs the text once more as a whole, in float32."""
+        """Runs the text once more as a whole, with float32 weights."""
         if self._aligner is None:
             model = graph.aligner(self._weights, self._shape, self._memory, self._heads)
             self._aligner = self._request(model, {})
